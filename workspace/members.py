@@ -27,6 +27,11 @@ class Member:
         return self.name.replace("-", "_")
 
     @property
+    def skills(self) -> dict[str, str]:
+        """The skills it announces to the host, by name."""
+        return dict(self.project.get("entry-points", {}).get("factorylm.skills", {}))
+
+    @property
     def requirements(self) -> list[str]:
         """Everything it declares, its extras included."""
         extras = self.project.get("optional-dependencies", {})
