@@ -107,9 +107,7 @@ def _lock(arguments: list[str]) -> int:
 
 def _call(*command: str | Path) -> int:
     try:
-        return subprocess.run(
-            [str(part) for part in command], cwd=ROOT, env=_environment(), check=False
-        ).returncode
+        return subprocess.run([str(part) for part in command], cwd=ROOT, env=_environment(), check=False).returncode
     except KeyboardInterrupt:
         return 130
 

@@ -14,7 +14,7 @@ def lint(call: Call) -> int:
     """Format, style and types over everything; every finding is shown, 1 when there is one."""
     sources = [path for member in members() if (path := member.folder / "src").is_dir()]
     checks: list[tuple[str | Path, ...]] = [
-        (SCRIPTS / "ruff", "check", "--quiet"),
+        (SCRIPTS / "ruff", "check", "--quiet", "--output-format=concise"),
         (SCRIPTS / "ruff", "format", "--check", "--quiet"),
         (SCRIPTS / "mypy", "--no-error-summary", *sources, ROOT / "workspace", ROOT / "conformance"),
     ]

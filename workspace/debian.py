@@ -33,9 +33,7 @@ def ensure_programs() -> None:
     missing = [
         program
         for program in PROGRAMS
-        if program.used_by & present
-        and not shutil.which(program.command)
-        and not install_debian(program.package)
+        if program.used_by & present and not shutil.which(program.command) and not install_debian(program.package)
     ]
     if not missing:
         return

@@ -28,9 +28,7 @@ def set_up() -> None:
     if STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted and PYTHON.is_file():
         return
     if not LOCK.is_file():
-        raise SetupError(
-            f"{LOCK.name} is missing; `./run lock` makes it, `git checkout {LOCK.name}` brings it back"
-        )
+        raise SetupError(f"{LOCK.name} is missing; `./run lock` makes it, `git checkout {LOCK.name}` brings it back")
     say("setting up .venv (once; needs the package index)")
     _make_venv()
     if not (_fetch_uv() and _install_with_uv()):
@@ -52,9 +50,7 @@ def say(text: str) -> None:
 
 def uv_settings() -> dict[str, str]:
     """The environment for uv: the user's own, and the user's pip configuration translated."""
-    listing = subprocess.run(
-        [PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
-    ).stdout
+    listing = subprocess.run([PYTHON, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True).stdout
     return {**os.environ, **uv_environment(listing, os.environ)}
 
 
@@ -78,9 +74,7 @@ def _make_venv() -> None:
     if _venv_python() == sys.version_info[:2]:
         return
     shutil.rmtree(VENV, ignore_errors=True)
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False
-    )
+    made = subprocess.run([sys.executable, "-m", "venv", str(VENV)], capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise SetupError(
             f"`python -m venv` failed:\n{made.stdout}{made.stderr}"

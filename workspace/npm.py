@@ -43,9 +43,7 @@ def node(modules: Path) -> Path:
 def _install(folder: Path) -> None:
     npm = shutil.which("npm") or (install_debian("npm") and shutil.which("npm"))
     if not npm:
-        raise SetupError(
-            "needs npm once, to fetch what npm/package.json pins; on Debian: apt-get install npm"
-        )
+        raise SetupError("needs npm once, to fetch what npm/package.json pins; on Debian: apt-get install npm")
     say("fetching what npm/package.json pins (once)")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -33,9 +33,7 @@ def parse_listing(listing: str) -> dict[str, str]:
 
 def uv_environment(listing: str, environment: Mapping[str, str]) -> dict[str, str]:
     """The variables to add for uv; what the user has set for uv already stays."""
-    added = {
-        "UV_INDEX_STRATEGY": "unsafe-best-match"
-    }  # every index counts, as for pip; hashes guard the files
+    added = {"UV_INDEX_STRATEGY": "unsafe-best-match"}  # every index counts, as for pip; hashes guard the files
     for key, value in parse_listing(listing).items():
         if key not in UV_NAMES:
             continue
