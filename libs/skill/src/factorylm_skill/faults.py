@@ -23,7 +23,7 @@ class FaultKind(StrEnum):
 
 @dataclass
 class FaultSwitches:
-    """`set` a fault for the next `times` answers (None: until cleared); the simulator asks `take` before each."""
+    """`set` a fault for the next `times` answers (None: until cleared); a simulator asks before each."""
 
     delay_s: float = 0.05
     late_s: float = 1.0
