@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import NamedTuple
 
 from factorylm_modbus.address import Table
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """Addresses `start` to `end` (not included) of one table of one unit."""
 
     unit: int
@@ -91,11 +91,11 @@ def halves(block: Block, wanted: Sequence[Span]) -> tuple[Block, Block] | None:
 
 
 def between(left: Block, right: Block) -> Span:
-    """What must not be crossed again when both halves answer and the whole does not."""
-    span = left.span
-    return Span(unit=span.unit, table=span.table, start=right.span.start - 1, end=right.span.start + 1) if (
-        span.end >= right.span.start
-    ) else Span(unit=span.unit, table=span.table, start=span.end - 1, end=right.span.start + 1)
+    """What no request may hold again, when both halves answer and the whole does not."""
+    unit, table, start, end = left.span
+    if end > right.span.start:
+        return Span(unit, table, start, right.span.end)
+    return Span(unit, table, end - 1, right.span.start + 1)
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,7 @@ def _alone(group: Iterable[int], wanted: Sequence[Span]) -> list[Block]:
 def _block(taken: Sequence[int], wanted: Sequence[Span]) -> Block:
     first = wanted[taken[0]]
     end = max(wanted[i].end for i in taken)
-    span = Span(unit=first.unit, table=first.table, start=first.start, end=end)
-    return Block(span=span, wanted=tuple(taken))
+    return Block(span=Span(first.unit, first.table, first.start, end), wanted=tuple(taken))
 
 
 def _gap(spans: Sequence[Span], at: int) -> int:
