@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from factorylm_modbus.address import Table
+from factorylm_modbus.pdu import Request, read
 
 
 class Span(NamedTuple):
@@ -58,6 +59,11 @@ class Block:
 
     span: Span
     wanted: tuple[int, ...]
+
+    @property
+    def request(self) -> Request:
+        """What to send."""
+        return read(self.span.unit, self.span.table, self.span.start, self.span.count)
 
 
 def plan(wanted: Sequence[Span], limits: Limits, closed: Iterable[Span] = ()) -> list[Block]:
