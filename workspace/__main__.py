@@ -13,6 +13,7 @@ from workspace.members import ROOT
 from workspace.npm import node_modules
 from workspace.wheels import build_wheels
 
+BILL = ROOT / "build" / "factorylm.cdx.json"
 HELP = """\
 usage: ./run COMMAND [ARGUMENTS]
 
@@ -22,7 +23,7 @@ usage: ./run COMMAND [ARGUMENTS]
   conformance [ARGUMENTS]  the official MCP conformance suite and the Inspector's schema check (--help)
   bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is
   docs [--check]           write what is generated in README.md anew, or say whether it is current
-  build                    every package as a wheel, into dist/
+  build                    every package as a wheel, into dist/; the bill of materials, into build/
   lock [--upgrade]         requirements.lock anew, from what the packages declare
   setup                    only make .venv
   help                     this text
@@ -96,7 +97,9 @@ def _setup(arguments: list[str]) -> int:
 def _build(arguments: list[str]) -> int:
     for wheel in build_wheels(ROOT / "dist"):
         print(wheel.relative_to(ROOT))
-    return 0
+    BILL.parent.mkdir(exist_ok=True)
+    print(BILL.relative_to(ROOT))
+    return _call(PYTHON, "-m", "workspace.sbom", BILL)
 
 
 def _lock(arguments: list[str]) -> int:

@@ -17,6 +17,8 @@ STAMP = VENV / "installed.sha256"
 SCRIPTS = VENV / ("Scripts" if os.name == "nt" else "bin")
 PYTHON = SCRIPTS / ("python.exe" if os.name == "nt" else "python")
 
+QUIETLY_HERE = ("--python", str(PYTHON), "--quiet")
+
 
 class SetupError(Exception):
     """The workspace could not be set up; the message says what to try."""
@@ -31,9 +33,11 @@ def set_up() -> None:
         raise SetupError(f"{LOCK.name} is missing; `./run lock` makes it, `git checkout {LOCK.name}` brings it back")
     say("setting up .venv (once; needs the package index)")
     _make_venv()
-    if not (_fetch_uv() and _install_with_uv()):
+    with_uv = _fetch_uv() and uv("pip", "sync", *QUIETLY_HERE, "--require-hashes", LOCK)
+    if not with_uv:
         say("uv cannot install here; using pip")
         _install_with_pip()
+    _install_members(with_uv=with_uv)
     STAMP.write_text(wanted, encoding="utf-8")
 
 
@@ -54,10 +58,10 @@ def uv_settings() -> dict[str, str]:
     return {**os.environ, **uv_environment(listing, os.environ)}
 
 
-def uv(*arguments: str | Path, settings: dict[str, str] | None = None) -> bool:
+def uv(*arguments: str | Path) -> bool:
     """Run uv; True when it succeeded."""
     command = [str(part) for part in (SCRIPTS / "uv", *arguments)]
-    return subprocess.run(command, cwd=ROOT, env=settings or uv_settings(), check=False).returncode == 0
+    return subprocess.run(command, cwd=ROOT, env=uv_settings(), check=False).returncode == 0
 
 
 def _fingerprint() -> str:
@@ -118,34 +122,24 @@ def _locked_block(name: str) -> str:
     return "\n".join(lines[start : end + 1])
 
 
-def _editables() -> list[str]:
-    return [part for member in members() for part in ("-e", str(member.folder))]
-
-
-def _install_with_uv() -> bool:
-    settings = uv_settings()
-    quiet = ("--python", str(PYTHON), "--quiet")
-    return uv("pip", "sync", *quiet, "--require-hashes", LOCK, settings=settings) and uv(
-        "pip",
-        "install",
-        *quiet,
-        "--no-deps",
-        "--no-build-isolation",
-        "--offline",
-        *_editables(),
-        settings=settings,
-    )
-
-
 def _install_with_pip() -> None:
-    done = _pip("install", "--quiet", "--require-hashes", "-r", str(LOCK)) and _pip(
-        "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index", *_editables()
-    )
-    if not done:
+    if not _pip("install", "--quiet", "--require-hashes", "-r", str(LOCK)):
         raise SetupError(
             "the packages in requirements.lock could not be installed (reason above). Behind a mirror, name"
             " it to pip: pip config set global.index-url URL"
         )
+
+
+def _install_members(*, with_uv: bool) -> None:
+    """Editable, by the locked hatchling: no network, nothing resolved."""
+    plainly = ("--no-deps", "--no-build-isolation", "--no-index")
+    editables = [part for member in members() for part in ("-e", str(member.folder))]
+    if with_uv:
+        done = uv("pip", "install", *QUIETLY_HERE, *plainly, *editables)
+    else:
+        done = _pip("install", "--quiet", *plainly, *editables)
+    if not done:
+        raise SetupError("a package of this workspace does not build (reason above)")
 
 
 def _pip(*arguments: str) -> bool:
