@@ -61,8 +61,8 @@ def _component(name: str, reference: str) -> dict[str, Any]:
         "version": described["Version"],
         "purl": reference,
     }
-    if expression := described.get("License-Expression"):
-        component["licenses"] = [{"expression": expression}]
+    if "License-Expression" in described:
+        component["licenses"] = [{"expression": described["License-Expression"]}]
     elif classifiers := _licence_names(described.get_all("Classifier") or []):
         component["licenses"] = [{"license": {"name": found}} for found in classifiers]
     return component
