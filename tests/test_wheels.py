@@ -70,7 +70,8 @@ def reachable_siblings(member: Member) -> set[str]:
 
 def assert_help_has_an_example(script: Path, environment: dict[str, str]) -> None:
     done = subprocess.run([script, "--help"], env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stderr == ""
+    assert done.returncode == 0
     assert "example" in done.stdout.lower()
 
 

@@ -32,6 +32,4 @@ def test(call: Call, arguments: list[str]) -> int:
         say("lint failed; the tests did not run")
         return 1
     # One file stays in one worker: its simulators are started once.
-    return call(pytest, "-n", "2", "--dist", "loadfile", "--cov", "--cov-report=", "--quiet") or call(
-        SCRIPTS / "coverage", "report", "--skip-covered", "--show-missing"
-    )
+    return call(pytest, "-n", "2", "--dist", "loadfile", "--quiet", "--cov", "--cov-report=term")
