@@ -22,7 +22,7 @@ usage: ./run COMMAND [ARGUMENTS]
   lint                     format, style, types
   conformance [ARGUMENTS]  the official MCP conformance suite and the Inspector's schema check (--help)
   bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is
-  docs [--check]           write what is generated in README.md anew, or say whether it is current
+  docs [--check]           write the generated parts of the documents anew, or check them
   build                    every package as a wheel, into dist/; the bill of materials, into build/
   lock [--upgrade]         requirements.lock anew, from what the packages declare
   setup                    only make .venv
@@ -78,7 +78,7 @@ def _conformance(arguments: list[str]) -> int:
 
 
 def _docs(arguments: list[str]) -> int:
-    return _call(PYTHON, "-m", "workspace.skills_table", *arguments)
+    return _call(PYTHON, "-m", "workspace.documents", *arguments)
 
 
 def _lint(arguments: list[str]) -> int:
