@@ -6,12 +6,12 @@ from datetime import datetime
 from itertools import count
 from operator import is_
 
-from factorylm_schema import Device, Quality, Reading, Tag, Value
+from factorylm_schema import Quality, Reading, Tag, Value
 from factorylm_skill.engineering import to_reading
 from pydantic import ValidationError
 
 from factorylm_modbus.address import Address, ByteOrder, DataType, parse, parse_range
-from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_tag
+from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_fit
 from factorylm_modbus.line import Answer
 from factorylm_modbus.pdu import Request, bit
 from factorylm_modbus.plan import Block, Span, plan
@@ -41,12 +41,12 @@ class Misplaced:
     hint: str = ""
 
 
-def place_of(tag: Tag, device: Device, options: DeviceOptions, unit: int) -> Place | Misplaced:
+def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
     """The place of `tag`; a raw address typed by a model is checked here like one in the plant file."""
     try:
         address = parse(tag.address, tag.type)
         own = TagOptions.model_validate(tag.options)
-        check_tag(tag, device)
+        check_fit(tag, address, own, options)
     except ValidationError as error:
         return Misplaced(tag=tag, quality=Quality.BadConfigurationError, problem=str(error.errors()[0]["msg"]))
     except ValueError as error:
@@ -87,7 +87,7 @@ def cut_out(place: Place, block: Span, answer: bytes) -> bytes:
     at = place.span.start - block.start
     if place.address.table.of_bits:
         return bytes((bit(answer[1:], at),))
-    return answer[1 + 2 * at : 1 + 2 * (at + place.span.count)]
+    return answer[1 + 2 * at : 1 + 2 * (at + place.span.size)]
 
 
 def reading_of(place: Place, data: bytes, time: datetime) -> Reading:
@@ -130,9 +130,7 @@ def readings_of(
     """One reading per place, in order; `answers` counts only the places that were asked for."""
     asked = count()
     return [
-        _misplaced(place, time)
-        if isinstance(place, Misplaced)
-        else _reading(place, *answers[next(asked)], time)
+        _misplaced(place, time) if isinstance(place, Misplaced) else _reading(place, *answers[next(asked)], time)
         for place in places
     ]
 
@@ -148,9 +146,7 @@ def _misplaced(place: Misplaced, time: datetime) -> Reading:
 
 
 def _none(tag: Tag, told: str, time: datetime, quality: Quality, problem: str, hint: str) -> Reading:
-    return Reading(
-        tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told
-    )
+    return Reading(tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told)
 
 
 def _fences(options: DeviceOptions, units: Iterable[int]) -> Iterator[Span]:
