@@ -61,6 +61,12 @@ class ModbusDriver:
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
+        answers = await self.fetch(tags)
+        assert self._layout is not None
+        return readings_of(self._layout.places, answers, self.now())
+
+    async def fetch(self, tags: Sequence[Tag]) -> dict[int, tuple[Span, Answer]]:
+        """What the device answers for `tags`, before it is made into readings."""
         layout = self._laid_out(tags)
         answers: dict[int, tuple[Span, Answer]] = {}
         if layout.blocks:
@@ -69,7 +75,7 @@ class ModbusDriver:
             doubtful = self._noted(layout, layout.blocks, first, answers)
             if doubtful:
                 await self._parted(layout, doubtful, answers, deadline)
-        return readings_of(layout.places, answers, self.now())
+        return answers
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
