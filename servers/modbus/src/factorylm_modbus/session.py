@@ -250,7 +250,7 @@ async def _open_serial(serial: SerialLine, manners: Manners) -> Line:
     except RuntimeError as error:
         raise MissingPartError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
     await asyncio.sleep(0)  # its reader is set up in the next turn of the loop
-    line = cast(Line, protocol)
+    line = cast("Line", protocol)
     line.connection_made(transport)
     return line
 
