@@ -208,6 +208,7 @@ class _Connection(asyncio.Protocol):
         """At once; a serial device first finishes the answer before."""
         loop = asyncio.get_running_loop()
         if self._bus.is_rtu and self._bus.busy_until > loop.time():
+            self._bus.busy_until += _TRICKLE_S
             loop.call_at(self._bus.busy_until, self._put, data)
         else:
             self._put(data)
