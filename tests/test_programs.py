@@ -6,37 +6,36 @@ from workspace import debian
 from workspace.debian import Program, ensure_programs
 from workspace.environment import SetupError
 
+MISSING = Program("no-such-program", "no-such-package", frozenset())
+PYTHON = Program("python3", "python3", frozenset())
+
 
 @pytest.fixture
-def one_missing(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A program of the kit that this machine does not have; returns what was asked to be installed."""
-    asked: list[str] = []
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What apt-get would have been asked for, on a machine where it may not install."""
+    packages: list[str] = []
 
     def refuse(package: str) -> bool:
-        asked.append(package)
+        packages.append(package)
         return False
 
-    missing = Program("no-such-program", "no-such-package", frozenset({"factorylm-skill"}))
-    unused = Program("not-asked-for", "not-asked-for", frozenset({"a-package-that-is-not-here"}))
-    monkeypatch.setattr(debian, "PROGRAMS", (missing, unused))
     monkeypatch.setattr(debian, "install_debian", refuse)
-    return asked
+    return packages
 
 
 def test_a_missing_program_is_named(
-    one_missing: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    asked: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
-    ensure_programs()
-    assert one_missing == ["no-such-package"]
-    assert "left out" in (said := capsys.readouterr().err)
+    assert ensure_programs([MISSING, PYTHON]) == [PYTHON]
+    assert asked == ["no-such-package"]
+    said = capsys.readouterr().err
+    assert "left out" in said
     assert "no-such-program" in said
 
 
-def test_continuous_integration_fails_without_a_program(
-    one_missing: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_continuous_integration_fails_without_a_program(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with pytest.raises(SetupError, match="no-such-program"):
-        ensure_programs()
-    assert one_missing == ["no-such-package"]
+        ensure_programs([MISSING])
+    assert asked == ["no-such-package"]

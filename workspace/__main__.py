@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from workspace.checks import lint, test
@@ -108,16 +108,14 @@ def _lock(arguments: list[str]) -> int:
     return 0
 
 
-def _call(*command: str | Path) -> int:
+def _call(*command: str | Path, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program with .venv's commands first on the PATH."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    settings = {**os.environ, "PATH": path, **(environment or {})}
     try:
-        return subprocess.run([str(part) for part in command], cwd=ROOT, env=_environment(), check=False).returncode
+        return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
     except KeyboardInterrupt:
         return 130
-
-
-def _environment() -> dict[str, str]:
-    """The user's environment with .venv's commands first."""
-    return {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
