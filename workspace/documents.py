@@ -1,6 +1,7 @@
 """What a machine knows is written by it: README's table of skills, ARCHITECTURE's picture. Runs in .venv."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -8,6 +9,7 @@ from importlib.metadata import entry_points
 from factorylm_skill import Settings, Skill
 from factorylm_skill.testing import tool_tokens
 
+from workspace.bench import FIGURES
 from workspace.imports import layer, siblings_of
 from workspace.members import ROOT, Member, members
 
@@ -31,10 +33,15 @@ def _is_current(document: str) -> bool:
 
 
 def current_text(document: str) -> str:
-    """The document with its generated part as it should be."""
-    mark, generate = GENERATED[document]
-    begin, end = f"<!-- {mark}: written by ./run docs -->\n", f"<!-- end of {mark} -->\n"
+    """The document with its generated parts as they should be."""
     text = (ROOT / document).read_text(encoding="utf-8")
+    for mark, generate in GENERATED[document].items():
+        text = _with_part(text, document, mark, generate)
+    return text
+
+
+def _with_part(text: str, document: str, mark: str, generate: Callable[[], str]) -> str:
+    begin, end = f"<!-- {mark}: written by ./run docs -->\n", f"<!-- end of {mark} -->\n"
     before, found_begin, rest = text.partition(begin)
     _, found_end, after = rest.partition(end)
     if not found_begin or not found_end:
@@ -81,9 +88,22 @@ def _reached(name: str, direct: dict[str, set[str]]) -> set[str]:
     return direct[name] | {further for near in direct[name] for further in _reached(near, direct)}
 
 
-GENERATED: dict[str, tuple[str, Callable[[], str]]] = {
-    "ARCHITECTURE.md": ("imports", _imports),
-    "README.md": ("skills", _skills),
+def _figures() -> str:
+    """What `./run bench record` kept, one row a figure."""
+    kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    rows = [
+        f"| {row['what']} | {row['measured']} | {row['bound']}{_NOT_KEPT if row['verdict'] == 'BROKEN' else ''} | `{bench['command']}` |\n"
+        for bench in kept.values()
+        for row in bench["figures"]
+    ]
+    return "| what | measured | bound | again with |\n|---|---|---|---|\n" + "".join(rows)
+
+
+_NOT_KEPT = ", **not kept**"
+
+GENERATED: dict[str, dict[str, Callable[[], str]]] = {
+    "ARCHITECTURE.md": {"imports": _imports},
+    "README.md": {"skills": _skills, "figures": _figures},
 }
 
 if __name__ == "__main__":
