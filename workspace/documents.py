@@ -91,15 +91,14 @@ def _reached(name: str, direct: dict[str, set[str]]) -> set[str]:
 def _figures() -> str:
     """What `./run bench record` kept, one row a figure."""
     kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-    rows = [
-        f"| {row['what']} | {row['measured']} | {row['bound']}{_NOT_KEPT if row['verdict'] == 'BROKEN' else ''} | `{bench['command']}` |\n"
-        for bench in kept.values()
-        for row in bench["figures"]
-    ]
+    rows = [_figure_row(row, bench["command"]) for bench in kept.values() for row in bench["figures"]]
     return "| what | measured | bound | again with |\n|---|---|---|---|\n" + "".join(rows)
 
 
-_NOT_KEPT = ", **not kept**"
+def _figure_row(row: dict[str, str], command: str) -> str:
+    verdict = ", **not kept**" if row["verdict"] == "BROKEN" else ""
+    return f"| {row['what']} | {row['measured']} | {row['bound']}{verdict} | `{command}` |\n"
+
 
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": {"imports": _imports},
