@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +13,8 @@ from typing import Any
 from workspace.debian import NATS, POSTGRESQL, PROGRAMS, REDIS, Program, ensure_programs, find
 from workspace.environment import SetupError
 from workspace.members import members
+from workspace.ports import START_TIMEOUT_S, answers, free_port
 
-START_TIMEOUT_S = 30.0
 REQUIRE = "FACTORYLM_REQUIRE_SERVERS"
 
 
@@ -38,7 +36,7 @@ def running_services() -> Iterator[dict[str, str]]:
 @contextmanager
 def _redis() -> Iterator[str]:
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no")
         with _running([_program(REDIS), *options], port, folder):
             yield f"redis://127.0.0.1:{port}/0"
@@ -47,7 +45,7 @@ def _redis() -> Iterator[str]:
 @contextmanager
 def _nats() -> Iterator[str]:
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         options = ("--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(folder))
         with _running([_program(NATS), *options], port, folder):
             yield f"nats://127.0.0.1:{port}"
@@ -58,7 +56,7 @@ def _postgresql() -> Iterator[str]:
     """PostgreSQL refuses to run as root, so that root starts it as the user its package made."""
     person: dict[str, Any] = {"user": "postgres"} if sys.platform != "win32" and os.geteuid() == 0 else {}
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         if person:
             shutil.chown(folder, person["user"])
         data = folder / "data"
@@ -99,32 +97,15 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _running(command: list[str], port: int, folder: Path, **person: Any) -> Iterator[None]:
     with (folder / "log").open("w+b") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **person)
         try:
-            if not _answers(port, process):
+            if not answers(port, process):
                 log.seek(0)
                 raise SetupError(f"{command[0]} does not start:\n{log.read().decode(errors='replace')}")
             yield
         finally:
             process.terminate()
             process.wait(timeout=START_TIMEOUT_S)
-
-
-def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=0.2):
-                return True
-        except OSError:
-            time.sleep(0.05)  # a port has no event to wait on
-    return False
