@@ -14,7 +14,8 @@ from factorylm_schema import BadReplyError
 
 from factorylm_s7.plan import Range
 
-_JOB, _ACK, _ACK_DATA = 1, 2, 3
+_JOB, _ACK, _ACK_DATA, _USER_DATA = 1, 2, 3, 7
+_SERVICE_DATA = 22  # a user-data reply: header 10, parameters 12, then its data
 _READ, _WRITE = 4, 5
 _BIT, _BYTE = 1, 2
 _OK = 0xFF
@@ -33,6 +34,11 @@ class Refusal:
     """The controller's no: an item's return code, or the error of a whole job (two bytes, never 0 to 255)."""
 
     code: int
+
+    @property
+    def is_of_an_item(self) -> bool:
+        """About one item; otherwise about the job as a whole."""
+        return self.code <= 0xFF
 
 
 def read_request(sequence: int, items: Sequence[Range]) -> bytes:
@@ -80,6 +86,18 @@ def write_reply(reply: bytes) -> Refusal | None:
     if len(body) != 1:
         raise BadReplyError(f"a write is acknowledged with 1 byte, not {len(body)}", hint=_UNTRUSTED)
     return None if body[0] == _OK else Refusal(body[0])
+
+
+def refusal_of_service(reply: bytes) -> Refusal | None:
+    """The CPU's no to a user-data service (system lists, block lists, clock), or None when it answered."""
+    if reply[1] != _USER_DATA:
+        error = int.from_bytes(reply[10:12])
+        return Refusal(error) if reply[1] in (_ACK, _ACK_DATA) and error else None
+    if len(reply) < _SERVICE_DATA + 1:
+        raise BadReplyError("the reply ends before its data", hint=_UNTRUSTED)
+    if error := int.from_bytes(reply[_SERVICE_DATA - 2 : _SERVICE_DATA]):
+        return Refusal(error)
+    return None if reply[_SERVICE_DATA] == _OK else Refusal(reply[_SERVICE_DATA])
 
 
 _UNTRUSTED = "The answer was thrown away and the connection is made anew; repeat the request"

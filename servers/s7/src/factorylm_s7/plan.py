@@ -72,7 +72,7 @@ def plan(ranges: Sequence[Range], budget: Budget) -> list[Job]:
     """The jobs that read all `ranges`; every range that fits into one reply lies in one item of one job."""
     if not ranges:
         return []
-    pieces = list(_pieces(sorted(set(ranges)), budget))
+    pieces = list(pieces_of(sorted(set(ranges)), budget))
     in_order = list(_in_order(pieces, budget))
     for jobs in range(fewest(ranges, budget), len(in_order)):
         if balanced := _balanced(pieces, jobs, budget):
@@ -83,7 +83,7 @@ def plan(ranges: Sequence[Range], budget: Budget) -> list[Job]:
 def fewest(ranges: Sequence[Range], budget: Budget) -> int:
     """A bound that no packing can beat: jobs for all bytes, for all items that stay unmerged, and for all
     ranges that need more than half a reply."""
-    pieces = list(_pieces(sorted(set(ranges)), budget))
+    pieces = list(pieces_of(sorted(set(ranges)), budget))
     items = _most_merged(pieces, len(pieces), _APART)
     data, gaps = sum(item.size for item in items), sorted(_gaps(items))
     jobs = max(1, _halves(pieces, budget))
@@ -92,17 +92,28 @@ def fewest(ranges: Sequence[Range], budget: Budget) -> int:
     return jobs
 
 
-# -- what an item may be ------------------------------------------------------------------------------------
+def apart(ranges: Sequence[Range], budget: Budget) -> list[Job]:
+    """Jobs in which every range is an item of its own, so that each is refused for itself alone."""
+    jobs: list[list[Range]] = []
+    for piece in pieces_of(ranges, budget):
+        if jobs and len(jobs[-1]) < budget.items and _holds([*jobs[-1], piece], budget):
+            jobs[-1].append(piece)
+        else:
+            jobs.append([piece])
+    return [_odd_last(job) for job in jobs]
 
-_APART = 1 << 30  # the gap between two areas: never bridged
 
-
-def _pieces(ranges: Sequence[Range], budget: Budget) -> Iterator[Range]:
+def pieces_of(ranges: Sequence[Range], budget: Budget) -> Iterator[Range]:
     """The ranges, those longer than a reply cut to the length of one."""
     for each in ranges:
         step = budget.longest // each.unit
         for start in range(each.start, each.end, step):
             yield Range(each.area, each.block, start, min(start + step, each.end), each.unit)
+
+
+# -- what an item may be ------------------------------------------------------------------------------------
+
+_APART = 1 << 30  # the gap between two areas: never bridged
 
 
 def _gap(one: Range, end: int, two: Range) -> int:
@@ -221,7 +232,7 @@ def _balanced(pieces: Sequence[Range], jobs: int, budget: Budget) -> list[Job]:
             heappush(emptiest, (used + REPLY_ITEM + _even(item.size), index))
     if not all(_holds(job, budget) for job in filled):
         return []
-    return [tuple(sorted(job, key=lambda each: each.size & 1)) for job in filled]
+    return [_odd_last(job) for job in filled]
 
 
 def _most_merged(pieces: Sequence[Range], most: int, longest: int) -> list[Range]:
@@ -245,3 +256,7 @@ def _holds(job: Sequence[Range], budget: Budget) -> bool:
     """Whether the job fits, with an item of odd length last, where it needs no fill byte."""
     used = sum(REPLY_ITEM + _even(item.size) for item in job)
     return bool(job) and used - any(item.size & 1 for item in job) <= budget.bytes
+
+
+def _odd_last(job: Sequence[Range]) -> Job:
+    return tuple(sorted(job, key=lambda each: each.size & 1))

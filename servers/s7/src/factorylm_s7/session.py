@@ -6,73 +6,95 @@ fixed 5 s for a connection, sends more jobs than it negotiated, and raises for a
 
 import contextlib
 import socket
+import struct
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from factorylm_schema import (
     BadReplyError,
     DeviceError,
-    DeviceRefusedError,
     DeviceTimeoutError,
     NotConnectedError,
     OutcomeUnknownError,
 )
 from snap7.connection import ISOTCPConnection
 from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
-from snap7.s7protocol import S7Protocol, S7UserDataGroup, S7UserDataSubfunction
+from snap7.s7protocol import S7Protocol
 
 from factorylm_s7 import pdu
+from factorylm_s7.endpoint import Endpoint
 from factorylm_s7.plan import Budget, Job, Range
+from factorylm_s7.refusals import refused
+
+Answer: TypeAlias = bytes | pdu.Refusal
 
 _LEAST_PDU = 112  # the smallest PDU of any S7 CPU; below it the negotiation went wrong
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where the CPU sits and what is asked of the connection."""
+class Manners:
+    """What is asked of the CPU when connecting, and the patience for one answer."""
 
-    host: str
-    port: int
-    rack: int
-    slot: int
-    role: int  # 1 programming device, 2 operator panel, 3 other
-    pdu: int
-    jobs: int
+    role: int = 1  # 1 programming device, 2 operator panel, 3 other
+    pdu: int = 960
+    max_in_flight: int = 1
+    patience_s: float = 1.0
 
-    @property
-    def tsap(self) -> int:
-        """The transport selector that names rack and slot."""
-        return self.role << 8 | self.rack << 5 | self.slot
+
+@dataclass(kw_only=True)
+class Batch:
+    """Read jobs and their answers so far (None: none yet); survives the connection it was asked on."""
+
+    jobs: Sequence[Job]
+    answers: list[list[Answer] | None] = field(init=False)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.answers = [None] * len(self.jobs)
+
+    def open(self) -> list[int]:
+        """The jobs still to be answered."""
+        return [index for index, answer in enumerate(self.answers) if answer is None]
 
 
 class Session:
-    """A connection that is up. Any doubt about a reply raises, and the owner throws the session away."""
+    """A connection. Any doubt about a reply raises, and the owner throws the session away.
 
-    def __init__(self, target: Target) -> None:
-        self.target = target
+    `deadline` (monotonic) is set before each use; nothing is sent after it.
+    """
+
+    def __init__(self, endpoint: Endpoint, manners: Manners, deadline: float) -> None:
+        self.endpoint = endpoint
+        self.manners = manners
         self.budget = Budget(_LEAST_PDU)
-        self.jobs = 1
-        self._wire = ISOTCPConnection(target.host, target.port, remote_tsap=target.tsap)
-        self._protocol = S7Protocol()
-        self._deadline = 0.0
+        self.max_in_flight = 1
+        self.stage: Literal["network", "connection", "session", "open"] = "network"
+        # Rack and slot travel in the transport selector: role, 3 bits of rack, 5 bits of slot
+        tsap = manners.role << 8 | endpoint.rack << 5 | endpoint.slot
+        self._wire = ISOTCPConnection(endpoint.host, endpoint.port, remote_tsap=tsap)
+        self.protocol = S7Protocol()
+        self.deadline = deadline
+        self._given_up = False
 
     # -- coming and going ---------------------------------------------------------------------------------
 
-    def open(self, deadline: float) -> None:
-        """Connect and negotiate, by `deadline` (monotonic)."""
-        self._deadline = deadline
-        where = f"{self.target.host}:{self.target.port}"
+    def open(self) -> None:
+        """Connect and negotiate."""
         try:
             self._wire.connect(timeout=self._left())
         except S7TimeoutError as error:
-            raise DeviceTimeoutError(f"{where} accepts connections but does not answer", hint=_TSAP) from error
+            self.stage = "connection"
+            raise DeviceTimeoutError(
+                f"{self.endpoint} takes connections but does not answer as an S7 CPU", hint=_TSAP
+            ) from error
         except S7ConnectionError as error:
-            raise _not_connected(where, error) from error
+            raise self._unreachable(error) from error
+        self.stage = "session"
         with self._translated():
             self._negotiate()
+        self.stage = "open"
 
     def close(self) -> None:
         """Say goodbye and let go; never raises."""
@@ -80,6 +102,7 @@ class Session:
 
     def abort(self) -> None:
         """Cut the connection from another thread: the owner's wait ends at once."""
+        self._given_up = True
         wire = self._wire.socket
         if wire is not None:
             with contextlib.suppress(OSError):
@@ -92,28 +115,25 @@ class Session:
 
     # -- jobs ---------------------------------------------------------------------------------------------
 
-    def read(self, jobs: Sequence[Job], deadline: float) -> list[list[bytes | pdu.Refusal]]:
-        """For each job the answers of its items. At most as many jobs are under way as were negotiated."""
-        self._deadline = deadline
-        answers: dict[int, list[bytes | pdu.Refusal]] = {}
+    def read(self, batch: Batch) -> None:
+        """Ask the open jobs of `batch`; at most as many are under way as were negotiated."""
         waiting: dict[int, int] = {}
         with self._translated():
-            for index, job in enumerate(jobs):
+            for index in batch.open():
                 waiting[sequence := self._next()] = index
-                self._send(pdu.read_request(sequence, job))
-                if len(waiting) == self.jobs:
-                    self._take(waiting, jobs, answers)
+                batch.sent += 1
+                self._send(pdu.read_request(sequence, batch.jobs[index]))
+                if len(waiting) == self.max_in_flight:
+                    self._take(waiting, batch)
             while waiting:
-                self._take(waiting, jobs, answers)
-        return [answers[index] for index in range(len(jobs))]
+                self._take(waiting, batch)
 
-    def write(self, place: Range, data: bytes, bit: int | None, deadline: float) -> pdu.Refusal | None:
+    def write(self, place: Range, data: bytes, bit: int | None) -> pdu.Refusal | None:
         """Send one write, once. OutcomeUnknownError when no answer tells what became of it."""
-        self._deadline = deadline
         sequence = self._next()
         request = pdu.write_request(sequence, place, data, bit=bit)
         with self._translated():
-            self._left()
+            self._left()  # from here on the request counts as sent
         try:
             with self._translated():
                 self._send(request)
@@ -125,111 +145,70 @@ class Session:
                 f"the write was sent, and then: {error.message}", hint="Read the tag back before anything else"
             ) from error
 
-    # -- system data --------------------------------------------------------------------------------------
+    def ask_service(self, request: bytes, group: int, function: int) -> bytes:
+        """The data of a user-data service, put together from as many replies as it takes.
 
-    def system_list(self, number: int, index: int, deadline: float) -> bytes:
-        """SZL `number`: record length, record count, records. DeviceRefusedError where the CPU has none."""
-        first = self._protocol.build_read_szl_request
-        parts = self._fragments(first, (number, index), S7UserDataGroup.SZL, S7UserDataSubfunction.READ_SZL, deadline)
-        if parts[:2] != number.to_bytes(2):
-            raise BadReplyError(f"system list 0x{number:04x} was asked for, another came")
-        return parts[4:]
-
-    def block_counts(self, deadline: float) -> dict[str, int]:
-        """How many blocks of each kind: {"DB": 12, …}."""
-        build, group = self._protocol.build_list_blocks_request, S7UserDataGroup.BLOCK_INFO
-        body = self._fragments(build, (), group, S7UserDataSubfunction.LIST_ALL, deadline)
-        with self._translated():
-            counts = self._protocol.parse_list_blocks_response({"data": {"data": body}})
-        return {name.removesuffix("Count"): count for name, count in counts.items()}
-
-    def block_numbers(self, kind: int, deadline: float) -> list[int]:
-        """The numbers of all blocks of one kind."""
-        build, group = self._protocol.build_list_blocks_of_type_request, S7UserDataGroup.BLOCK_INFO
-        body = self._fragments(build, (kind,), group, S7UserDataSubfunction.LIST_BLOCKS_OF_TYPE, deadline)
-        with self._translated():
-            return sorted(self._protocol.parse_list_blocks_of_type_response({"data": {"data": body}}))
-
-    def block_size(self, kind: int, number: int, deadline: float) -> int:
-        """Bytes of a block's working data, for a block that is in the list."""
-        build, group = self._protocol.build_get_block_info_request, S7UserDataGroup.BLOCK_INFO
-        body = self._fragments(build, (kind, number), group, S7UserDataSubfunction.BLOCK_INFO, deadline)
-        with self._translated():
-            info = self._protocol.parse_get_block_info_response({"data": {"data": body}})
-        if info["block_number"] != number:
-            raise BadReplyError(f"block {number} was asked for, {info['block_number']} came")
-        return int(info["mc7_size"])
-
-    def clock(self, deadline: float) -> datetime:
-        """The CPU's clock, without a zone, as it shows it."""
-        build, group = self._protocol.build_get_clock_request, S7UserDataGroup.TIME
-        body = self._fragments(build, (), group, S7UserDataSubfunction.GET_CLOCK, deadline)
-        with self._translated():
-            return self._protocol.parse_get_clock_response({"data": {"data": body}})
-
-    def _fragments(self, build: Any, arguments: tuple[int, ...], group: int, function: int, deadline: float) -> bytes:
-        """The data of a user-data service, put together from as many replies as it takes."""
-        self._deadline = deadline
+        Raises DeviceRefusedError where the CPU does not offer it.
+        """
         whole = bytearray()
         with self._translated():
-            request = build(*arguments)
             while True:
                 self._send(request)
                 reply = self._receive()
-                self._expect(reply, self._protocol.sequence)
-                parsed = self._protocol.parse_response(reply)
-                self._protocol.check_userdata_response(parsed, group, function)
+                self._expect(reply, self.protocol.sequence)
+                if refusal := pdu.refusal_of_service(reply):
+                    raise refused(refusal, "no answer to a question about the CPU")
+                parsed = self.protocol.parse_response(reply)
+                self.protocol.check_userdata_response(parsed, group, function)
                 whole += parsed["data"].get("data", b"")
                 follow = parsed["parameters"]
                 if not follow["last_data_unit"]:
                     return bytes(whole)
-                request = self._protocol.build_userdata_followup_request(
-                    group, function, follow["sequence_number"]
-                )
+                request = self.protocol.build_userdata_followup_request(group, function, follow["sequence_number"])
 
     # -- the wire -----------------------------------------------------------------------------------------
 
     def _negotiate(self) -> None:
-        wanted = self.target
-        request = self._protocol.build_setup_communication_request(wanted.jobs, wanted.jobs, wanted.pdu)
+        wanted = self.manners
+        request = self.protocol.build_setup_communication_request(
+            wanted.max_in_flight, wanted.max_in_flight, wanted.pdu
+        )
         self._send(request)
         reply = self._receive()
-        self._expect(reply, self._protocol.sequence)
-        agreed = self._protocol.parse_response(reply)["parameters"]
+        self._expect(reply, self.protocol.sequence)
+        agreed = self.protocol.parse_response(reply)["parameters"]
         length = min(agreed["pdu_length"], wanted.pdu)
         if length < _LEAST_PDU:
             raise BadReplyError(f"the CPU offers a PDU of {length} bytes; no S7 CPU has less than {_LEAST_PDU}")
         self.budget = Budget(length)
-        self.jobs = max(1, min(wanted.jobs, agreed["max_amq_caller"]))
+        self.max_in_flight = max(1, min(wanted.max_in_flight, agreed["max_amq_caller"]))
 
     def _next(self) -> int:
-        self._protocol.sequence = self._protocol.sequence % 0xFFFF + 1
-        return self._protocol.sequence
+        self.protocol.sequence = self.protocol.sequence % 0xFFFF + 1
+        return self.protocol.sequence
 
     def _left(self) -> float:
-        left = self._deadline - time.monotonic()
+        left = self.deadline - time.monotonic()
         if left <= 0:
             raise S7TimeoutError("the time for this call is used up")
         return left
 
     def _send(self, request: bytes) -> None:
-        left = self._left()
+        patience_s = min(self._left(), self.manners.patience_s)
         if self._wire.socket is not None:
-            self._wire.socket.settimeout(left)
+            self._wire.socket.settimeout(patience_s)
         self._wire.send_data(request)
 
     def _receive(self) -> bytes:
         return self._wire.receive_data()
 
-    def _take(
-        self, waiting: dict[int, int], jobs: Sequence[Job], answers: dict[int, list[bytes | pdu.Refusal]]
-    ) -> None:
+    def _take(self, waiting: dict[int, int], batch: Batch) -> None:
         reply = self._receive()
         sequence = pdu.sequence_of(reply)
         index = waiting.pop(sequence, None)
         if index is None:
             raise BadReplyError(f"reply {sequence} answers none of the open requests", hint=_AGAIN)
-        answers[index] = pdu.read_reply(reply, jobs[index])
+        batch.answers[index] = pdu.read_reply(reply, batch.jobs[index])
 
     def _expect(self, reply: bytes, sequence: int) -> None:
         if (found := pdu.sequence_of(reply)) != sequence:
@@ -237,39 +216,41 @@ class Session:
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
-        """python-snap7's errors as ours: silence, a lost connection, bytes that are not S7, a refusal."""
-        where = f"{self.target.host}:{self.target.port}"
+        """python-snap7's errors as ours: silence, a lost connection, bytes that are not S7."""
         try:
             yield
         except S7TimeoutError as error:
-            raise DeviceTimeoutError(f"{where} did not answer in time", hint=_SLOW) from error
+            raise self._silent() from error
         except S7ConnectionError as error:
+            if self._given_up:
+                raise self._silent() from error
             if self._wire.connected:
-                raise BadReplyError(f"{where} sent bytes that are not S7: {error}", hint=_AGAIN) from error
-            raise NotConnectedError(f"the connection to {where} was lost: {error}", hint=_LOST) from error
-        except S7Error as error:
-            raise _refused_or_bad(error) from error
+                raise BadReplyError(f"{self.endpoint} sent bytes that are not S7: {error}", hint=_AGAIN) from error
+            raise NotConnectedError(f"the connection to {self.endpoint} was lost: {error}", hint=_LOST) from error
+        except (S7Error, struct.error, IndexError, KeyError, TypeError, ValueError) as error:
+            # python-snap7's parsers raise the builtin ones on bytes that are not what they say
+            raise BadReplyError(f"the reply cannot be understood: {error}", hint=_AGAIN) from error
+
+    def _silent(self) -> DeviceTimeoutError:
+        return DeviceTimeoutError(f"{self.endpoint} did not answer in time", hint=_SLOW)
+
+    def _unreachable(self, error: S7ConnectionError) -> UnreachableError:
+        text = str(error)
+        if text.startswith("TCP connection failed"):
+            return UnreachableError(f"no connection to {self.endpoint}: {text.partition(': ')[2]}", hint=_REACH)
+        self.stage = "connection"
+        place = f"rack {self.endpoint.rack}, slot {self.endpoint.slot}"
+        return UnreachableError(f"{self.endpoint} refuses a connection to {place}: {text}", hint=_TSAP)
 
 
-def _refused_or_bad(error: S7Error) -> DeviceError:
-    """The user-data services tell a refusal and a malformed reply with one exception; its text tells which."""
-    text = str(error)
-    if "failed:" in text or error.error_code:
-        return DeviceRefusedError(f"the CPU refused: {text}", hint="Not every CPU offers every service")
-    return BadReplyError(f"the reply cannot be understood: {text}", hint=_AGAIN)
-
-
-def _not_connected(where: str, error: S7ConnectionError) -> NotConnectedError:
-    text = str(error)
-    if text.startswith("TCP connection failed"):
-        return NotConnectedError(f"no connection to {where}: {text.partition(': ')[2]}", hint=_REACH)
-    return NotConnectedError(f"{where} is reachable but refuses the S7 connection: {text}", hint=_TSAP)
+class UnreachableError(NotConnectedError):
+    """There was no connection to ask on."""
 
 
 _REACH = "Check the address, the network and that the CPU is on; S7 uses TCP port 102"
 _TSAP = (
     "Check rack and slot (S7-300: slot 2, S7-400: slot 3, S7-1200/1500: slot 1 or 0), and whether the CPU has a "
-    "connection left: PUT/GET connections are few"
+    "connection left: there are few for PUT/GET"
 )
 _SLOW = "Check the line and the CPU's load, or raise timeout_s of the device"
 _LOST = "Another client may have taken the connection, or the CPU restarted; the next call connects again"

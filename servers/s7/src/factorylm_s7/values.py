@@ -60,6 +60,12 @@ def encode(type_name: str, value: Value, *, length: int = 0) -> bytes:
     return encoder(value)
 
 
+def _encode_bool(value: Value) -> bytes:
+    if not isinstance(value, bool):
+        raise ValueError(f"a BOOL is true or false, not {value!r}")
+    return bytes([value])
+
+
 # -- numbers ------------------------------------------------------------------------------------------------
 
 
@@ -150,9 +156,16 @@ def _time_of_day(ns: int, name: str, *, digits: int) -> str:
 
 
 def _encode_tod(value: Value) -> bytes:
-    moment = _parsed(time.fromisoformat, value, "TOD", "13:45:00.250")
-    ms = ((moment.hour * 60 + moment.minute) * 60 + moment.second) * 1000 + moment.microsecond // 1000
-    return ms.to_bytes(4)
+    return (_microseconds(value, "TOD") // 1000).to_bytes(4)
+
+
+def _encode_ltod(value: Value) -> bytes:
+    return (_microseconds(value, "LTOD") * 1000).to_bytes(8)
+
+
+def _microseconds(value: Value, name: str) -> int:
+    at = _parsed(time.fromisoformat, value, name, "13:45:00.250")
+    return ((at.hour * 60 + at.minute) * 60 + at.second) * 1_000_000 + at.microsecond
 
 
 def _decode_dt(data: bytes) -> str:
@@ -236,6 +249,16 @@ def to_bcd(number: int) -> int:
 
 def _decode_s5time(data: bytes) -> int:
     return (from_bcd(data[0] & 15) * 100 + from_bcd(data[1])) * _S5_BASES_MS[data[0] >> 4 & 3]
+
+
+def _encode_s5time(value: Value) -> bytes:
+    """The finest time base that holds it exactly."""
+    ms = _whole(value, "S5TIME")
+    for code, base_ms in enumerate(_S5_BASES_MS):
+        if ms % base_ms == 0 and 0 <= ms // base_ms <= 999:
+            hundreds, rest = divmod(ms // base_ms, 100)
+            return bytes([code << 4 | hundreds, to_bcd(rest)])
+    raise ValueError(f"{ms} ms is no S5TIME: 0 to 9990000 ms, in three digits of 10, 100, 1000 or 10000 ms")
 
 
 def _decode_counter(data: bytes) -> int:
@@ -323,18 +346,18 @@ _LAYOUTS = {
 TYPES: dict[str, S7Type] = {name: _number(name, layout) for name, layout in _LAYOUTS.items()} | {
     kind.name: kind
     for kind in (
-        S7Type(name="BOOL", size=1, decode=lambda data: bool(data[0] & 1), encode=None),
+        S7Type(name="BOOL", size=1, decode=lambda data: bool(data[0] & 1), encode=_encode_bool),
         S7Type(name="REAL", size=4, decode=_decode_real, encode=_encode_real),
         S7Type(name="LREAL", size=8, decode=lambda data: _LREAL.unpack(data)[0], encode=_encode_lreal),
         S7Type(name="CHAR", size=1, decode=_decode_char, encode=_encode_char),
         S7Type(name="WCHAR", size=2, decode=_decode_wchar, encode=_encode_wchar),
         S7Type(name="DATE", size=2, decode=_decode_date, encode=_encode_date),
         S7Type(name="TOD", size=4, decode=_decode_tod, encode=_encode_tod),
-        S7Type(name="LTOD", size=8, decode=_decode_ltod, encode=None),
+        S7Type(name="LTOD", size=8, decode=_decode_ltod, encode=_encode_ltod),
         S7Type(name="DT", size=8, decode=_decode_dt, encode=_encode_dt),
         S7Type(name="DTL", size=12, decode=_decode_dtl, encode=_encode_dtl),
         S7Type(name="LDT", size=8, decode=_decode_ldt, encode=_encode_ldt),
-        S7Type(name="S5TIME", size=2, decode=_decode_s5time, encode=None),
+        S7Type(name="S5TIME", size=2, decode=_decode_s5time, encode=_encode_s5time),
         S7Type(name="TIMER", size=2, decode=_decode_s5time, encode=None),
         S7Type(name="COUNTER", size=2, decode=_decode_counter, encode=None),
     )

@@ -1,0 +1,293 @@
+"""One S7 CPU: reads tags with the fewest jobs, writes one tag once, never trusts an unfit answer."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from factorylm_schema import (
+    BadReplyError,
+    Device,
+    DeviceError,
+    DeviceRefusedError,
+    DeviceTimeoutError,
+    Diagnosis,
+    Identity,
+    OutcomeUnknownError,
+    Reading,
+    Tag,
+    Value,
+    WriteRefusedError,
+)
+from factorylm_skill.driver import BrowsePage
+from factorylm_skill.engineering import to_raw
+
+from factorylm_s7.address import Address, parse
+from factorylm_s7.browse import browse_blocks
+from factorylm_s7.diagnosis import climb
+from factorylm_s7.dialect import DeviceOptions, options_of, unwritable
+from factorylm_s7.endpoint import parse_url
+from factorylm_s7.layout import Answers, Found, Layout, collected, range_of, reading_of
+from factorylm_s7.pdu import Refusal
+from factorylm_s7.plan import Budget, Job, Range, apart
+from factorylm_s7.refusals import refused
+from factorylm_s7.session import Batch, Manners, Session, UnreachableError
+from factorylm_s7.system_data import identity
+from factorylm_s7.values import encode
+
+T = TypeVar("T")
+
+_MOST_REMEMBERED = 4096
+_GRACE_S = 0.2  # for the thread to notice that its connection was cut
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def connect(device: Device) -> "S7Driver":
+    """The driver of `device`; no byte is sent before its first call."""
+    return S7Driver(device)
+
+
+@dataclass
+class S7Driver:
+    """One CPU (factorylm_skill.driver.Driver, Browses, Diagnoses).
+
+    python-snap7 blocks, and its objects may not be shared between threads: everything below `_owned` runs in
+    one thread, which alone touches the session.
+    """
+
+    device: Device
+    now: Callable[[], datetime] = _utc_now
+    requests_sent: int = 0
+    _options: DeviceOptions = field(init=False)
+    _manners: Manners = field(init=False)
+    _session: Session | None = None
+    _thread: ThreadPoolExecutor | None = None
+    _layout: Layout | None = None
+    _alone: set[Range] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._options = options = options_of(self.device)
+        self._manners = Manners(
+            role=options.role,
+            pdu=options.pdu,
+            max_in_flight=options.max_in_flight,
+            patience_s=options.reply_timeout_s or self.device.timeout_s / 2,
+        )
+
+    async def identify(self) -> Identity:
+        """Who the CPU says it is; empty unless the operator allowed reading system lists."""
+        if not self._options.system_lists:
+            return Identity()
+        return await self._owned(lambda deadline: identity(self._connected(deadline)))
+
+    async def read(self, tags: Sequence[Tag]) -> list[Reading]:
+        """One reading per tag, in order."""
+        layout, found = await self._owned(lambda deadline: self._read(tags, deadline))
+        moment = self.now()
+        return [reading_of(place, found, moment) for place in layout.places]
+
+    async def write(self, tag: Tag, value: Value) -> None:
+        """Send `value` once."""
+        address, data = _to_send(tag, value)
+        await self._owned(lambda deadline: self._write(tag, address, data, deadline))
+
+    async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
+        """The CPU's blocks: their kinds, and the blocks of one kind."""
+        return await self._owned(
+            lambda deadline: browse_blocks(self._connected(deadline), path, search, limit, cursor)
+        )
+
+    async def diagnose(self) -> Diagnosis:
+        """The ladder from the network to the CPU's state."""
+        return await self._owned(
+            lambda deadline: climb(self.device, self._options, self._fresh(deadline))
+        )
+
+    async def close(self) -> None:
+        """Say goodbye, and let go of connection and thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        goodbye = asyncio.get_running_loop().run_in_executor(thread, self._drop)
+        await asyncio.wait([goodbye], timeout=_GRACE_S)
+        self._cut()
+        thread.shutdown(wait=False)
+
+    # -- the thread that owns the connection --------------------------------------------------------------
+
+    async def _owned(self, work: Callable[[float], T]) -> T:
+        """Do `work` (it is told its deadline) in the connection's thread, within the device's timeout."""
+        self._thread = self._thread or ThreadPoolExecutor(1, f"s7-{self.device.name}")
+        deadline = time.monotonic() + self.device.timeout_s
+        job = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, deadline)
+        try:
+            # A reply that trickles in restarts the wire's own timeout with every byte, so time is kept here, too
+            await asyncio.wait([job], timeout=self.device.timeout_s + _GRACE_S / 2)
+            if not job.done():
+                self._cut()
+                await asyncio.wait([job], timeout=_GRACE_S)
+        except asyncio.CancelledError:
+            self._cut()
+            job.add_done_callback(_forget)
+            raise
+        if job.done():
+            return job.result()
+        job.add_done_callback(_forget)
+        raise self._abandoned()
+
+    def _cut(self) -> None:
+        if self._session:
+            self._session.abort()
+
+    def _abandoned(self) -> DeviceTimeoutError:
+        """The thread hangs where nothing can wake it (a name server that is silent): go on with a new one."""
+        if self._thread:
+            self._thread.shutdown(wait=False)
+        self._thread = self._session = None
+        return DeviceTimeoutError(
+            f"{parse_url(self.device.url)} could not be reached in time", hint="Is the name server up? Try the IP address"
+        )
+
+    def _guarded(self, work: Callable[[float], T], deadline: float) -> T:
+        try:
+            return work(deadline)
+        except DeviceRefusedError:
+            raise
+        except (DeviceError, OutcomeUnknownError):
+            self._drop()
+            raise
+
+    def _connected(self, deadline: float) -> Session:
+        """The session, if it is sound; otherwise a new one."""
+        session = self._session
+        if session is None or not session.is_quiet:
+            session = self._fresh(deadline)
+            session.open()
+        session.deadline = deadline
+        return session
+
+    def _fresh(self, deadline: float) -> Session:
+        self._drop()
+        self._session = Session(parse_url(self.device.url), self._manners, deadline)
+        return self._session
+
+    def _drop(self) -> None:
+        session, self._session = self._session, None
+        if session:
+            session.close()
+
+    # -- reading ------------------------------------------------------------------------------------------
+
+    def _read(self, tags: Sequence[Tag], deadline: float) -> tuple[Layout, dict[Range, Found]]:
+        budget = self._connected(deadline).budget
+        layout = self._layout
+        if layout is None or not layout.fits(tags, budget, self._alone):
+            layout = self._layout = Layout(tags, budget, self._alone)
+        answers = self._ask(layout.jobs, budget, deadline)
+        found = layout.found(answers)
+        if suspects := layout.suspects(answers):
+            self._ask_apart(suspects, found, budget, deadline)
+        self._remember(layout, found)
+        return layout, found
+
+    def _ask_apart(
+        self, suspects: Sequence[Range], found: dict[Range, Found], budget: Budget, deadline: float
+    ) -> None:
+        """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
+        jobs = apart(suspects, budget)
+        try:
+            answers = self._ask(jobs, budget, deadline)
+        except DeviceError as error:
+            found.update(dict.fromkeys(suspects, error))
+            return
+        found.update(collected(suspects, jobs, answers, budget))
+
+    def _remember(self, layout: Layout, found: dict[Range, Found]) -> None:
+        """What was refused is asked for alone from now on, until it answers."""
+        for each, answer in found.items():
+            if isinstance(answer, bytes):
+                self._alone.discard(each)
+            elif isinstance(answer, Refusal) and answer.is_of_an_item and len(self._alone) < _MOST_REMEMBERED:
+                self._alone.add(each)
+
+    def _ask(self, jobs: Sequence[Job], budget: Budget, deadline: float) -> Answers:
+        """Each job's answers, or why there are none; asked again once on a fresh connection.
+
+        Raises only when nothing at all was answered.
+        """
+        batch = Batch(jobs=jobs)
+        failure = self._attempt(batch, budget, deadline)
+        if failure and self._worth_a_second(failure, deadline):
+            failure = self._attempt(batch, budget, deadline)
+        self.requests_sent += batch.sent
+        if failure and all(answer is None for answer in batch.answers):
+            raise failure
+        return [failure if answer is None else answer for answer in batch.answers]  # type: ignore[misc]
+
+    def _attempt(self, batch: Batch, budget: Budget, deadline: float) -> DeviceError | None:
+        try:
+            session = self._connected(deadline)
+            if session.budget != budget:
+                raise BadReplyError("the CPU changed its PDU size while it was read", hint="Repeat the request")
+            session.read(batch)
+        except DeviceError as error:
+            self._drop()
+            return error
+        return None
+
+    def _worth_a_second(self, failure: DeviceError, deadline: float) -> bool:
+        """There is time for another answer, and the first attempt got as far as a connection."""
+        needed_s = 0.8 * self._manners.patience_s if isinstance(failure, DeviceTimeoutError) else 0.05
+        return deadline - time.monotonic() >= needed_s and not isinstance(failure, UnreachableError)
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    def _write(self, tag: Tag, address: Address, data: bytes, deadline: float) -> None:
+        session = self._connected(deadline)
+        place, bit = range_of(address), None
+        if address.type == "BOOL":
+            place, bit = Range(place.area, place.block, address.start, address.start + 1), address.bit
+        elif address.length:
+            place = self._text_place(session, tag, address, place)
+        self.requests_sent += 1
+        if refusal := session.write(Range(place.area, place.block, place.start, place.start + len(data)), data, bit):
+            raise refused(refusal, f"{tag.id} was not written")
+
+    def _text_place(self, session: Session, tag: Tag, address: Address, place: Range) -> Range:
+        """Where a text's present length stands. Its room is asked first: too long a text runs into its neighbour."""
+        width = 2 if address.type == "WSTRING" else 1
+        batch = Batch(jobs=[(Range(place.area, place.block, place.start, place.start + width),)])
+        session.read(batch)
+        self.requests_sent += batch.sent
+        answer = (batch.answers[0] or [Refusal(0)])[0]
+        if isinstance(answer, Refusal):
+            raise refused(answer, f"{tag.id} was not written")
+        if (room := int.from_bytes(answer)) != address.length:
+            raise WriteRefusedError(
+                f"the controller has room for {room} characters at {address}, not for {address.length}",
+                hint="Correct the length in the plant file; nothing was sent",
+            )
+        return Range(place.area, place.block, place.start + width, place.end)
+
+
+def _to_send(tag: Tag, value: Value) -> tuple[Address, bytes]:
+    """Where to write and which bytes; WriteRefusedError where that cannot be."""
+    try:
+        address = parse(tag.address, tag.type)
+        if why := unwritable(address):
+            raise ValueError(why)
+        return address, encode(address.type, to_raw(tag, value), length=address.length)
+    except ValueError as error:
+        raise WriteRefusedError(f"{tag.id} cannot be written: {error}") from error
+
+
+def _forget(job: "asyncio.Future[T]") -> None:
+    """Take note of an outcome that nobody waits for."""
+    if not job.cancelled():
+        job.exception()

@@ -1,0 +1,202 @@
+"""Tags on the one side, items of read jobs on the other: what to ask, and whose the answer is. Pure."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from operator import is_
+from typing import NamedTuple, TypeAlias
+
+from factorylm_schema import DeviceError, Quality, Reading, Tag, Value
+from factorylm_skill.engineering import to_reading
+
+from factorylm_s7.address import Address, parse
+from factorylm_s7.pdu import Refusal
+from factorylm_s7.plan import Budget, Job, Range, apart, pieces_of, plan
+from factorylm_s7.refusals import meaning
+from factorylm_s7.values import decode
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tag and where its bytes are."""
+
+    tag: Tag
+    address: Address
+    range: Range
+    told: str  # the canonical address
+
+
+@dataclass(frozen=True)
+class Misplaced:
+    """A tag whose address is none."""
+
+    tag: Tag
+    problem: str
+
+
+Found: TypeAlias = bytes | Refusal | DeviceError
+
+
+def place_of(tag: Tag) -> Place | Misplaced:
+    """Where `tag` is."""
+    try:
+        address = parse(tag.address, tag.type)
+    except ValueError as error:
+        return Misplaced(tag, str(error))
+    return Place(tag, address, range_of(address), str(address))
+
+
+def range_of(address: Address) -> Range:
+    """The bytes of a value, or the number of a timer or counter."""
+    area = address.area
+    if area.is_counted:
+        return Range(area.code, 0, address.start, address.start + 1, 2)
+    return Range(area.code, address.block, address.start, address.start + address.size)
+
+
+Answers: TypeAlias = Sequence[Sequence[bytes | Refusal] | DeviceError]  # by job, then by item
+
+
+class Layout:
+    """The jobs for some tags, and the way back from their answers.
+
+    `alone` are ranges that were refused before: each stays an item of its own, so that a bad tag costs no other.
+    """
+
+    def __init__(self, tags: Sequence[Tag], budget: Budget, alone: AbstractSet[Range]) -> None:
+        self.tags = list(tags)
+        self.budget = budget
+        self.places = [place_of(tag) for tag in tags]
+        self.ranges = {place.range for place in self.places if isinstance(place, Place)}
+        self.alone = self.ranges & alone
+        self.jobs = [*plan(list(self.ranges - alone), budget), *apart(sorted(self.alone), budget)]
+        self._ways = _ways(self.ranges, self.jobs, budget)
+
+    def fits(self, tags: Sequence[Tag], budget: Budget, alone: AbstractSet[Range]) -> bool:
+        """Made for just this: the same tags are read again and again."""
+        same = len(tags) == len(self.tags) and all(map(is_, tags, self.tags))
+        return same and budget == self.budget and self.alone == self.ranges & alone
+
+    def found(self, answers: Answers) -> dict[Range, Found]:
+        """Each range's bytes, or why there are none."""
+        return {each: _collected(way, answers) for each, way in self._ways.items()}
+
+    def suspects(self, answers: Answers) -> list[Range]:
+        """The ranges that may have been refused only for a neighbour in the same item."""
+        return [
+            each
+            for each, way in self._ways.items()
+            if any(_is_refused(answers, spot) and self.jobs[spot.job][spot.item] != each for spot in way)
+        ]
+
+
+def collected(ranges: Iterable[Range], jobs: Sequence[Job], answers: Answers, budget: Budget) -> dict[Range, Found]:
+    """Each range's bytes out of the answers to `jobs`, or why there are none."""
+    return {each: _collected(way, answers) for each, way in _ways(ranges, jobs, budget).items()}
+
+
+class _Spot(NamedTuple):
+    """Bytes `begin` to `end` of one item's answer."""
+
+    job: int
+    item: int
+    begin: int
+    end: int
+
+
+def _ways(ranges: Iterable[Range], jobs: Sequence[Job], budget: Budget) -> dict[Range, list[_Spot]]:
+    """Where each range's bytes stand in the answers; in several places for a range longer than a reply."""
+    items = sorted((item, job, index) for job, parts in enumerate(jobs) for index, item in enumerate(parts))
+    starts = [_start(item) for item, _, _ in items]
+    return {each: [_spot(piece, items, starts) for piece in pieces_of([each], budget)] for each in ranges}
+
+
+def _spot(piece: Range, items: Sequence[tuple[Range, int, int]], starts: Sequence[tuple[int, int, int]]) -> _Spot:
+    at = bisect_right(starts, _start(piece)) - 1
+    while items[at][0].end < piece.end:  # an item that begins closer by may end too early
+        at -= 1
+    item, job, index = items[at]
+    begin = (piece.start - item.start) * piece.unit
+    return _Spot(job, index, begin, begin + piece.size)
+
+
+def _start(range_: Range) -> tuple[int, int, int]:
+    return range_.area, range_.block, range_.start
+
+
+def _is_refused(answers: Answers, spot: _Spot) -> bool:
+    items = answers[spot.job]
+    if isinstance(items, DeviceError):
+        return False
+    answer = items[spot.item]
+    return isinstance(answer, Refusal) and answer.is_of_an_item
+
+
+def _collected(way: Sequence[_Spot], answers: Answers) -> Found:
+    parts = []
+    for job, item, begin, end in way:
+        items = answers[job]
+        if isinstance(items, DeviceError):
+            return items
+        answer = items[item]
+        if isinstance(answer, Refusal):
+            return answer
+        parts.append(answer[begin:end])
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+# -- from bytes to readings ---------------------------------------------------------------------------------
+
+
+def reading_of(place: Place | Misplaced, found: Mapping[Range, Found], time: datetime) -> Reading:
+    """The reading of one tag."""
+    if isinstance(place, Misplaced):
+        hint = "Write an address such as %DB1.DBD4:REAL"
+        return _none(place.tag, time, Quality.BadNodeIdInvalid, place.problem, hint)
+    answer = found[place.range]
+    if isinstance(answer, Refusal):
+        return _none(place.tag, time, *meaning(answer), address=place.told)
+    if isinstance(answer, DeviceError):
+        return _none(place.tag, time, answer.quality, answer.message, answer.hint, address=place.told)
+    return _decoded(place, answer, time)
+
+
+def _decoded(place: Place, data: bytes, time: datetime) -> Reading:
+    address, tag = place.address, place.tag
+    try:
+        value = decode(address.type, data, bit=address.bit, length=address.length, count=address.count)
+    except ValueError as error:
+        hint = f"Check that {place.told} is what the block holds there; offsets move when a block is changed"
+        return _none(tag, time, Quality.BadDecodingError, str(error), hint, address=place.told)
+    if isinstance(value, list):
+        return _array(place, value, data, time)
+    return to_reading(tag, value, time, address=place.told, raw=data.hex())
+
+
+def _array(place: Place, values: Sequence[Value], data: bytes, time: datetime) -> Reading:
+    """An array is one value: its elements as a JSON list. The first doubtful element makes it doubtful."""
+    elements = [to_reading(place.tag, value, time) for value in values]
+    doubtful = next((index for index, each in enumerate(elements) if not each.quality.is_good), None)
+    shown = json.dumps([each.value for each in elements], separators=(",", ":"), ensure_ascii=False)
+    reading = to_reading(place.tag.model_copy(update={"enum": {}}), shown, time, address=place.told, raw=data.hex())
+    if doubtful is None:
+        return reading
+    why = elements[doubtful]
+    quality = why.quality if why.quality.is_uncertain else Quality.UncertainSubNormal
+    told = {"quality": quality, "problem": f"element {doubtful}: {why.problem}", "hint": why.hint}
+    return reading.model_copy(update=told)
+
+
+def _none(tag: Tag, time: datetime, quality: Quality, problem: str, hint: str, address: str = "") -> Reading:
+    return Reading(
+        tag=tag.id,
+        unit=tag.unit,
+        time=time,
+        quality=quality,
+        problem=problem,
+        hint=hint,
+        address=address or tag.address,
+    )
