@@ -27,7 +27,7 @@ from factorylm_skill.engineering import to_raw
 
 from factorylm_s7.address import Address, parse
 from factorylm_s7.browse import browse_blocks
-from factorylm_s7.diagnosis import climb
+from factorylm_s7.diagnosis import Ladder
 from factorylm_s7.dialect import DeviceOptions, options_of, unwritable
 from factorylm_s7.endpoint import parse_url
 from factorylm_s7.layout import Answers, Found, Layout, collected, range_of, reading_of
@@ -88,9 +88,7 @@ class S7Driver:
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
-        layout, found = await self._owned(lambda deadline: self._read(tags, deadline))
-        moment = self.now()
-        return [reading_of(place, found, moment) for place in layout.places]
+        return await self._owned(lambda deadline: self._read(tags, deadline))
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
@@ -99,15 +97,11 @@ class S7Driver:
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """The CPU's blocks: their kinds, and the blocks of one kind."""
-        return await self._owned(
-            lambda deadline: browse_blocks(self._connected(deadline), path, search, limit, cursor)
-        )
+        return await self._owned(lambda deadline: browse_blocks(self._connected(deadline), path, search, limit, cursor))
 
     async def diagnose(self) -> Diagnosis:
         """The ladder from the network to the CPU's state."""
-        return await self._owned(
-            lambda deadline: climb(self.device, self._options, self._fresh(deadline))
-        )
+        return await self._owned(self._diagnose)
 
     async def close(self) -> None:
         """Say goodbye, and let go of connection and thread."""
@@ -151,7 +145,8 @@ class S7Driver:
             self._thread.shutdown(wait=False)
         self._thread = self._session = None
         return DeviceTimeoutError(
-            f"{parse_url(self.device.url)} could not be reached in time", hint="Is the name server up? Try the IP address"
+            f"{parse_url(self.device.url)} could not be reached in time",
+            hint="Is the name server up? Try the IP address",
         )
 
     def _guarded(self, work: Callable[[float], T], deadline: float) -> T:
@@ -184,7 +179,7 @@ class S7Driver:
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _read(self, tags: Sequence[Tag], deadline: float) -> tuple[Layout, dict[Range, Found]]:
+    def _read(self, tags: Sequence[Tag], deadline: float) -> list[Reading]:
         budget = self._connected(deadline).budget
         layout = self._layout
         if layout is None or not layout.fits(tags, budget, self._alone):
@@ -193,12 +188,11 @@ class S7Driver:
         found = layout.found(answers)
         if suspects := layout.suspects(answers):
             self._ask_apart(suspects, found, budget, deadline)
-        self._remember(layout, found)
-        return layout, found
+        self._remember(found)
+        moment = self.now()
+        return [reading_of(place, found, moment) for place in layout.places]
 
-    def _ask_apart(
-        self, suspects: Sequence[Range], found: dict[Range, Found], budget: Budget, deadline: float
-    ) -> None:
+    def _ask_apart(self, suspects: Sequence[Range], found: dict[Range, Found], budget: Budget, deadline: float) -> None:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
         jobs = apart(suspects, budget)
         try:
@@ -208,7 +202,7 @@ class S7Driver:
             return
         found.update(collected(suspects, jobs, answers, budget))
 
-    def _remember(self, layout: Layout, found: dict[Range, Found]) -> None:
+    def _remember(self, found: dict[Range, Found]) -> None:
         """What was refused is asked for alone from now on, until it answers."""
         for each, answer in found.items():
             if isinstance(answer, bytes):
@@ -245,6 +239,15 @@ class S7Driver:
         """There is time for another answer, and the first attempt got as far as a connection."""
         needed_s = 0.8 * self._manners.patience_s if isinstance(failure, DeviceTimeoutError) else 0.05
         return deadline - time.monotonic() >= needed_s and not isinstance(failure, UnreachableError)
+
+    def _diagnose(self, deadline: float) -> Diagnosis:
+        ladder = Ladder(
+            device=self.device,
+            options=self._options,
+            session=self._fresh(deadline),
+            read=lambda tags: self._read(tags, deadline),
+        )
+        return ladder.climb()
 
     # -- writing ------------------------------------------------------------------------------------------
 

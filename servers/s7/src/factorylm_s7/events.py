@@ -4,6 +4,8 @@ Source: Siemens, "System Software for S7-300/400, System and Standard Functions"
 events that explain a stop, a fault or a lost module are spelled out; the others are named by their class.
 """
 
+POWER_ON, STARTUP, RUN, STOP = 0x4300, 0x4301, 0x4302, 0x4304
+
 _CLASSES = {
     1: "organisation block event",
     2: "synchronous error in the program",
@@ -48,11 +50,11 @@ _EVENTS = {
     0x38C1: "rack back",
     0x39C4: "distributed I/O station failed",
     0x38C4: "distributed I/O station back",
-    0x4300: "power on with battery backup",
-    0x4301: "from STOP to STARTUP",
-    0x4302: "from STARTUP to RUN",
+    POWER_ON: "power on with battery backup",
+    STARTUP: "from STOP to STARTUP",
+    RUN: "from STARTUP to RUN",
     0x4303: "STOP by the mode switch",
-    0x4304: "STOP by the programming device or by the program",
+    STOP: "STOP by the programming device or by the program",
     0x4307: "memory reset from the programming device",
     0x4308: "memory reset by the mode switch",
     0x430D: "STOP by another CPU",

@@ -204,11 +204,11 @@ _BY_ITEMS_AND_SIZE = itemgetter(0, 1)
 def _items(way: _Way, pieces: Sequence[Range], end: int) -> Iterator[Range]:
     """The items of a way, each around the pieces from where it was opened to where the next one was."""
     step: _Way | None = way
-    while step:
+    while step is not None:
         inside = pieces[step.opened : end]
         first = inside[0]
         yield Range(first.area, first.block, first.start, max(piece.end for piece in inside), first.unit)
-        step, end = step.before, step.opened
+        end, step = step.opened, step.before
 
 
 # -- packed to a number of jobs -----------------------------------------------------------------------------

@@ -33,6 +33,10 @@ Answer: TypeAlias = bytes | pdu.Refusal
 _LEAST_PDU = 112  # the smallest PDU of any S7 CPU; below it the negotiation went wrong
 
 
+class UnreachableError(NotConnectedError):
+    """There was no connection to ask on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manners:
     """What is asked of the CPU when connecting, and the patience for one answer."""
@@ -241,10 +245,6 @@ class Session:
         self.stage = "connection"
         place = f"rack {self.endpoint.rack}, slot {self.endpoint.slot}"
         return UnreachableError(f"{self.endpoint} refuses a connection to {place}: {text}", hint=_TSAP)
-
-
-class UnreachableError(NotConnectedError):
-    """There was no connection to ask on."""
 
 
 _REACH = "Check the address, the network and that the CPU is on; S7 uses TCP port 102"

@@ -62,7 +62,7 @@ def encode(type_name: str, value: Value, *, length: int = 0) -> bytes:
 
 def _encode_bool(value: Value) -> bytes:
     if not isinstance(value, bool):
-        raise ValueError(f"a BOOL is true or false, not {value!r}")
+        raise ValueError(f"a BOOL is true or false, not {value!r}")  # noqa: TRY004 one error for one reader
     return bytes([value])
 
 
@@ -88,7 +88,7 @@ def _bounds(size: int, *, signed: bool) -> tuple[int, int]:
 
 
 def _whole(value: Value, name: str) -> int:
-    if isinstance(value, str) or (isinstance(value, float) and not value.is_integer()):
+    if isinstance(value, bool | str) or (isinstance(value, float) and not value.is_integer()):
         raise ValueError(f"a {name} is a whole number, not {value!r}")
     return int(value)
 
@@ -108,8 +108,8 @@ def _decode_real(data: bytes) -> float:
 
 
 def _encode_real(value: Value) -> bytes:
-    if isinstance(value, str):
-        raise ValueError(f"a REAL is a number, not {value!r}")
+    if isinstance(value, bool | str):
+        raise ValueError(f"a REAL is a number, not {value!r}")  # noqa: TRY004
     try:
         return _REAL.pack(value)
     except OverflowError:
@@ -117,8 +117,8 @@ def _encode_real(value: Value) -> bytes:
 
 
 def _encode_lreal(value: Value) -> bytes:
-    if isinstance(value, str):
-        raise ValueError(f"an LREAL is a number, not {value!r}")
+    if isinstance(value, bool | str):
+        raise ValueError(f"an LREAL is a number, not {value!r}")  # noqa: TRY004
     return _LREAL.pack(value)
 
 
