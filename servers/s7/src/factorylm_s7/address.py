@@ -241,11 +241,16 @@ def _checked(address: Address, text: str) -> Address:
     return address
 
 
+_BYTE_AND_BIT = r"(?P<start>\d{1,5})(?:\.(?P<bit>\d))?"
+_BYTE_AND_NUMBER = r"(?P<start>\d{1,5})(?:\.(?P<bit>\d{1,4}))?"
+_IN_BLOCK = rf"DB(?P<block>\d{{1,5}}),(?P<letters>{'|'.join(_NODES7_TYPES)}){_BYTE_AND_NUMBER}"
+_IN_MEMORY = rf"(?P<area>P[IEQA]|[IEQAM])(?P<letters>C|CHAR|I|INT|DI|DINT|R|REAL|LR|LREAL){_BYTE_AND_NUMBER}"
+
 _FORMS = [
-    (re.compile(r"DB(?P<block>\d{1,5})\.DB(?P<letter>[XBWD])(?P<start>\d{1,5})(?:\.(?P<bit>\d))?"), _block),
-    (re.compile(r"DB(?P<block>\d{1,5}):(?P<start>\d{1,5})(?:\.(?P<bit>\d))?:(?P<type>.+)"), _short),
-    (re.compile(r"DB(?P<block>\d{1,5}),(?P<letters>" + "|".join(_NODES7_TYPES) + r")(?P<start>\d{1,5})(?:\.(?P<bit>\d{1,4}))?"), _comma),
-    (re.compile(r"(?P<area>P[IEQA]|[IEQAM])(?P<letter>[XBWD])?(?P<start>\d{1,5})(?:\.(?P<bit>\d))?"), _memory),
-    (re.compile(r"(?P<area>P[IEQA]|[IEQAM])(?P<letters>C|CHAR|I|INT|DI|DINT|R|REAL|LR|LREAL)(?P<start>\d{1,5})(?:\.(?P<bit>\d{1,4}))?"), _comma),
+    (re.compile(rf"DB(?P<block>\d{{1,5}})\.DB(?P<letter>[XBWD]){_BYTE_AND_BIT}"), _block),
+    (re.compile(rf"DB(?P<block>\d{{1,5}}):{_BYTE_AND_BIT}:(?P<type>.+)"), _short),
+    (re.compile(_IN_BLOCK), _comma),
+    (re.compile(rf"(?P<area>P[IEQA]|[IEQAM])(?P<letter>[XBWD])?{_BYTE_AND_BIT}"), _memory),
+    (re.compile(_IN_MEMORY), _comma),
     (re.compile(r"(?P<area>[TCZ])(?P<start>\d{1,5})"), _numbered),
-]  # fmt: skip
+]

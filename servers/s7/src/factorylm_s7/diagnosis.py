@@ -13,9 +13,9 @@ from factorylm_schema import Device, DeviceError, DeviceRefusedError, Diagnosis,
 from factorylm_s7 import system_data
 from factorylm_s7.address import Area
 from factorylm_s7.dialect import DeviceOptions
-from factorylm_s7.layout import Place, place_of
+from factorylm_s7.layout import Place, Questions, place_of
 from factorylm_s7.pdu import Refusal
-from factorylm_s7.plan import Range, apart
+from factorylm_s7.plan import Range
 from factorylm_s7.refusals import meaning
 from factorylm_s7.session import Batch, Session
 
@@ -81,17 +81,14 @@ class Ladder:
         """One small read in each block and area that the plant file names: who is closed, and why."""
         places = [place for place in map(place_of, self.device.tags.values()) if isinstance(place, Place)]
         probes = _smallest_of_each_area(places) or {"M": Range(Area.MARKER.code, 0, 0, 1)}
-        batch = Batch(jobs=apart(list(probes.values()), self.session.budget))
+        questions = Questions(set(), set(probes.values()), self.session.budget)
+        batch = Batch(jobs=questions.jobs)
         try:
             self.session.read(batch)
         except DeviceError as error:
             self._add("access", "failed", error.message, error.hint)
             raise _NoFurtherError from error
-        said = {
-            item: answer
-            for job, answers in zip(batch.jobs, batch.answers, strict=True)
-            for item, answer in zip(job, answers or [], strict=True)
-        }
+        said = questions.found([items or [] for items in batch.answers])
         refusals = {name: answer for name, probe in probes.items() if isinstance(answer := said[probe], Refusal)}
         if not refusals:
             self._add("access", "passed", f"{', '.join(probes)} can be read")

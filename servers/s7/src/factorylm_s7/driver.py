@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,9 +30,9 @@ from factorylm_s7.browse import browse_blocks
 from factorylm_s7.diagnosis import Ladder
 from factorylm_s7.dialect import DeviceOptions, options_of, unwritable
 from factorylm_s7.endpoint import parse_url
-from factorylm_s7.layout import Answers, Found, Layout, collected, range_of, reading_of
+from factorylm_s7.layout import Answers, Found, Layout, Place, Questions, place_of, range_of, reading_of
 from factorylm_s7.pdu import Refusal
-from factorylm_s7.plan import Budget, Job, Range, apart
+from factorylm_s7.plan import Budget, Range
 from factorylm_s7.refusals import refused
 from factorylm_s7.session import Batch, Manners, Session, UnreachableError
 from factorylm_s7.system_data import identity
@@ -69,7 +69,7 @@ class S7Driver:
     _session: Session | None = None
     _thread: ThreadPoolExecutor | None = None
     _layout: Layout | None = None
-    _alone: set[Range] = field(default_factory=set)
+    _refused: set[Range] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._options = options = options_of(self.device)
@@ -180,45 +180,46 @@ class S7Driver:
     # -- reading ------------------------------------------------------------------------------------------
 
     def _read(self, tags: Sequence[Tag], deadline: float) -> list[Reading]:
+        if not any(isinstance(place_of(tag), Place) for tag in tags):
+            moment = self.now()
+            return [reading_of(place_of(tag), {}, moment) for tag in tags]  # nothing that could be asked
         budget = self._connected(deadline).budget
         layout = self._layout
-        if layout is None or not layout.fits(tags, budget, self._alone):
-            layout = self._layout = Layout(tags, budget, self._alone)
-        answers = self._ask(layout.jobs, budget, deadline)
-        found = layout.found(answers)
-        if suspects := layout.suspects(answers):
-            self._ask_apart(suspects, found, budget, deadline)
+        if layout is None or not layout.fits(tags, budget, self._refused):
+            layout = self._layout = Layout(tags, budget, self._refused)
+        answers = self._ask(layout.questions, deadline)
+        found = layout.questions.found(answers)
+        if suspects := layout.questions.suspects(answers):
+            found.update(self._asked_apart(suspects, budget, deadline))
         self._remember(found)
         moment = self.now()
         return [reading_of(place, found, moment) for place in layout.places]
 
-    def _ask_apart(self, suspects: Sequence[Range], found: dict[Range, Found], budget: Budget, deadline: float) -> None:
+    def _asked_apart(self, suspects: set[Range], budget: Budget, deadline: float) -> Mapping[Range, Found]:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
-        jobs = apart(suspects, budget)
+        questions = Questions(set(), suspects, budget)
         try:
-            answers = self._ask(jobs, budget, deadline)
+            return questions.found(self._ask(questions, deadline))
         except DeviceError as error:
-            found.update(dict.fromkeys(suspects, error))
-            return
-        found.update(collected(suspects, jobs, answers, budget))
+            return dict.fromkeys(suspects, error)
 
     def _remember(self, found: dict[Range, Found]) -> None:
         """What was refused is asked for alone from now on, until it answers."""
         for each, answer in found.items():
             if isinstance(answer, bytes):
-                self._alone.discard(each)
-            elif isinstance(answer, Refusal) and answer.is_of_an_item and len(self._alone) < _MOST_REMEMBERED:
-                self._alone.add(each)
+                self._refused.discard(each)
+            elif isinstance(answer, Refusal) and answer.is_of_an_item and len(self._refused) < _MOST_REMEMBERED:
+                self._refused.add(each)
 
-    def _ask(self, jobs: Sequence[Job], budget: Budget, deadline: float) -> Answers:
+    def _ask(self, questions: Questions, deadline: float) -> Answers:
         """Each job's answers, or why there are none; asked again once on a fresh connection.
 
         Raises only when nothing at all was answered.
         """
-        batch = Batch(jobs=jobs)
-        failure = self._attempt(batch, budget, deadline)
+        batch = Batch(jobs=questions.jobs)
+        failure = self._attempt(batch, questions.budget, deadline)
         if failure and self._worth_a_second(failure, deadline):
-            failure = self._attempt(batch, budget, deadline)
+            failure = self._attempt(batch, questions.budget, deadline)
         self.requests_sent += batch.sent
         if failure and all(answer is None for answer in batch.answers):
             raise failure
@@ -283,11 +284,13 @@ def _to_send(tag: Tag, value: Value) -> tuple[Address, bytes]:
     """Where to write and which bytes; WriteRefusedError where that cannot be."""
     try:
         address = parse(tag.address, tag.type)
-        if why := unwritable(address):
-            raise ValueError(why)
-        return address, encode(address.type, to_raw(tag, value), length=address.length)
+        why = unwritable(address)
+        data = b"" if why else encode(address.type, to_raw(tag, value), length=address.length)
     except ValueError as error:
         raise WriteRefusedError(f"{tag.id} cannot be written: {error}") from error
+    if why:
+        raise WriteRefusedError(f"{tag.id} cannot be written: {why}")
+    return address, data
 
 
 def _forget(job: "asyncio.Future[T]") -> None:

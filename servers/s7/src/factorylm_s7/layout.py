@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from factorylm_skill.engineering import to_reading
 
 from factorylm_s7.address import Address, parse
 from factorylm_s7.pdu import Refusal
-from factorylm_s7.plan import Budget, Job, Range, apart, pieces_of, plan
+from factorylm_s7.plan import Budget, Range, alone, pieces_of, plan
 from factorylm_s7.refusals import meaning
 from factorylm_s7.values import decode
 
@@ -63,39 +63,62 @@ Answers: TypeAlias = Sequence[Sequence[bytes | Refusal] | DeviceError]  # by job
 class Layout:
     """The jobs for some tags, and the way back from their answers.
 
-    `alone` are ranges that were refused before: each stays an item of its own, so that a bad tag costs no other.
+    `refused` are ranges that were refused before: each stays an item of its own, so that a bad tag costs no other.
     """
 
-    def __init__(self, tags: Sequence[Tag], budget: Budget, alone: AbstractSet[Range]) -> None:
+    def __init__(self, tags: Sequence[Tag], budget: Budget, refused: AbstractSet[Range]) -> None:
         self.tags = list(tags)
         self.budget = budget
         self.places = [place_of(tag) for tag in tags]
         self.ranges = {place.range for place in self.places if isinstance(place, Place)}
-        self.alone = self.ranges & alone
-        self.jobs = [*plan(list(self.ranges - alone), budget), *apart(sorted(self.alone), budget)]
-        self._ways = _ways(self.ranges, self.jobs, budget)
+        self.refused = self.ranges & refused
+        self.questions = Questions(self.ranges - self.refused, self.refused, budget)
 
-    def fits(self, tags: Sequence[Tag], budget: Budget, alone: AbstractSet[Range]) -> bool:
+    def fits(self, tags: Sequence[Tag], budget: Budget, refused: AbstractSet[Range]) -> bool:
         """Made for just this: the same tags are read again and again."""
         same = len(tags) == len(self.tags) and all(map(is_, tags, self.tags))
-        return same and budget == self.budget and self.alone == self.ranges & alone
+        return same and budget == self.budget and self.refused == self.ranges & refused
+
+
+class Questions:
+    """Ranges as jobs: those `together` share items with their neighbours, each of those `apart` is one of its own."""
+
+    def __init__(self, together: AbstractSet[Range], apart: AbstractSet[Range], budget: Budget) -> None:
+        self.budget = budget
+        asked = {each: each for each in together} | {each: alone(each) for each in apart}
+        self.jobs = plan(asked.values(), budget)
+        items = sorted((item, job, index) for job, parts in enumerate(self.jobs) for index, item in enumerate(parts))
+        self._shared = [entry for entry in items if not entry[0].alone]
+        self._starts = [_start(item) for item, _, _ in self._shared]
+        self._own = {item: (job, index) for item, job, index in items if item.alone}
+        self._ways = {
+            each: [self._spot(piece) for piece in pieces_of(question, budget)] for each, question in asked.items()
+        }
 
     def found(self, answers: Answers) -> dict[Range, Found]:
         """Each range's bytes, or why there are none."""
         return {each: _collected(way, answers) for each, way in self._ways.items()}
 
-    def suspects(self, answers: Answers) -> list[Range]:
+    def suspects(self, answers: Answers) -> set[Range]:
         """The ranges that may have been refused only for a neighbour in the same item."""
-        return [
+        return {
             each
             for each, way in self._ways.items()
-            if any(_is_refused(answers, spot) and self.jobs[spot.job][spot.item] != each for spot in way)
-        ]
+            if any(
+                _is_refused(answers, spot) and self.jobs[spot.job][spot.item] not in (each, alone(each)) for spot in way
+            )
+        }
 
-
-def collected(ranges: Iterable[Range], jobs: Sequence[Job], answers: Answers, budget: Budget) -> dict[Range, Found]:
-    """Each range's bytes out of the answers to `jobs`, or why there are none."""
-    return {each: _collected(way, answers) for each, way in _ways(ranges, jobs, budget).items()}
+    def _spot(self, piece: Range) -> "_Spot":
+        """Where the bytes of `piece` stand in the answers."""
+        if piece.alone:
+            return _Spot(*self._own[piece], 0, piece.size)
+        at = bisect_right(self._starts, _start(piece)) - 1
+        while self._shared[at][0].end < piece.end:  # an item that begins closer by may end too early
+            at -= 1
+        item, job, index = self._shared[at]
+        begin = (piece.start - item.start) * piece.unit
+        return _Spot(job, index, begin, begin + piece.size)
 
 
 class _Spot(NamedTuple):
@@ -105,22 +128,6 @@ class _Spot(NamedTuple):
     item: int
     begin: int
     end: int
-
-
-def _ways(ranges: Iterable[Range], jobs: Sequence[Job], budget: Budget) -> dict[Range, list[_Spot]]:
-    """Where each range's bytes stand in the answers; in several places for a range longer than a reply."""
-    items = sorted((item, job, index) for job, parts in enumerate(jobs) for index, item in enumerate(parts))
-    starts = [_start(item) for item, _, _ in items]
-    return {each: [_spot(piece, items, starts) for piece in pieces_of([each], budget)] for each in ranges}
-
-
-def _spot(piece: Range, items: Sequence[tuple[Range, int, int]], starts: Sequence[tuple[int, int, int]]) -> _Spot:
-    at = bisect_right(starts, _start(piece)) - 1
-    while items[at][0].end < piece.end:  # an item that begins closer by may end too early
-        at -= 1
-    item, job, index = items[at]
-    begin = (piece.start - item.start) * piece.unit
-    return _Spot(job, index, begin, begin + piece.size)
 
 
 def _start(range_: Range) -> tuple[int, int, int]:

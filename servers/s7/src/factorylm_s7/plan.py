@@ -11,8 +11,8 @@ what works out with the fewest jobs wins. (The general problem is bin packing, s
 it reaches the true optimum in all but a few of a thousand small cases.)
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from itertools import pairwise
 from operator import itemgetter
@@ -28,13 +28,17 @@ MOST_ITEMS = 20  # more than 20 are refused by S7-300 CPUs, and by python-snap7 
 
 @dataclass(frozen=True, order=True)
 class Range:
-    """Bytes `start` to `end` (excluded) of one area; timers and counters count by number, two bytes each."""
+    """Bytes `start` to `end` (excluded) of one area; timers and counters count by number, two bytes each.
+
+    One that is `alone` is an item of its own, so that it is refused for itself.
+    """
 
     area: int
     block: int
     start: int
     end: int
     unit: int = 1  # bytes per step of start and end
+    alone: bool = False
 
     @property
     def size(self) -> int:
@@ -68,22 +72,50 @@ class Budget:
 Job = tuple[Range, ...]
 
 
-def plan(ranges: Sequence[Range], budget: Budget) -> list[Job]:
+def plan(ranges: Iterable[Range], budget: Budget) -> list[Job]:
     """The jobs that read all `ranges`; every range that fits into one reply lies in one item of one job."""
-    if not ranges:
-        return []
-    pieces = list(pieces_of(sorted(set(ranges)), budget))
+    pieces = _sorted_pieces(ranges, budget)
     in_order = list(_in_order(pieces, budget))
-    for jobs in range(fewest(ranges, budget), len(in_order)):
+    for jobs in range(_fewest(pieces, budget), len(in_order)):
         if balanced := _balanced(pieces, jobs, budget):
             return balanced
     return in_order
 
 
-def fewest(ranges: Sequence[Range], budget: Budget) -> int:
+def fewest(ranges: Iterable[Range], budget: Budget) -> int:
     """A bound that no packing can beat: jobs for all bytes, for all items that stay unmerged, and for all
     ranges that need more than half a reply."""
-    pieces = list(pieces_of(sorted(set(ranges)), budget))
+    return _fewest(_sorted_pieces(ranges, budget), budget)
+
+
+def alone(range_: Range) -> Range:
+    """The same range, as an item of its own."""
+    return replace(range_, alone=True)
+
+
+def pieces_of(range_: Range, budget: Budget) -> Iterator[Range]:
+    """The range, cut to the length of a reply where it is longer."""
+    step = budget.longest // range_.unit
+    if range_.end - range_.start <= step:
+        yield range_
+        return
+    for start in range(range_.start, range_.end, step):
+        yield replace(range_, start=start, end=min(start + step, range_.end))
+
+
+# -- what an item may be ------------------------------------------------------------------------------------
+
+_APART = 1 << 30  # a gap that is never bridged: between two areas, and around what stays alone
+
+
+def _sorted_pieces(ranges: Iterable[Range], budget: Budget) -> list[Range]:
+    pieces = {piece for each in ranges for piece in pieces_of(each, budget)}
+    return sorted(pieces, key=lambda piece: (piece.alone, piece))
+
+
+def _fewest(pieces: Sequence[Range], budget: Budget) -> int:
+    if not pieces:
+        return 0
     items = _most_merged(pieces, len(pieces), _APART)
     data, gaps = sum(item.size for item in items), sorted(_gaps(items))
     jobs = max(1, _halves(pieces, budget))
@@ -92,33 +124,9 @@ def fewest(ranges: Sequence[Range], budget: Budget) -> int:
     return jobs
 
 
-def apart(ranges: Sequence[Range], budget: Budget) -> list[Job]:
-    """Jobs in which every range is an item of its own, so that each is refused for itself alone."""
-    jobs: list[list[Range]] = []
-    for piece in pieces_of(ranges, budget):
-        if jobs and len(jobs[-1]) < budget.items and _holds([*jobs[-1], piece], budget):
-            jobs[-1].append(piece)
-        else:
-            jobs.append([piece])
-    return [_odd_last(job) for job in jobs]
-
-
-def pieces_of(ranges: Sequence[Range], budget: Budget) -> Iterator[Range]:
-    """The ranges, those longer than a reply cut to the length of one."""
-    for each in ranges:
-        step = budget.longest // each.unit
-        for start in range(each.start, each.end, step):
-            yield Range(each.area, each.block, start, min(start + step, each.end), each.unit)
-
-
-# -- what an item may be ------------------------------------------------------------------------------------
-
-_APART = 1 << 30  # the gap between two areas: never bridged
-
-
 def _gap(one: Range, end: int, two: Range) -> int:
     """Bytes between `end`, where the item around `one` ends, and `two`."""
-    if (one.area, one.block) != (two.area, two.block):
+    if (one.area, one.block) != (two.area, two.block) or two.alone:
         return _APART
     return max(0, two.start - end) * one.unit
 
@@ -169,7 +177,7 @@ class _Way(NamedTuple):
 def _in_order(pieces: Sequence[Range], budget: Budget) -> Iterator[Job]:
     at = 0
     while at < len(pieces):
-        first, end = at, pieces[at].end
+        end = pieces[at].end
         ways = best = [_Way(1, REPLY_ITEM + pieces[at].size, at)]
         while ways:
             best, at = ways, at + 1
@@ -179,7 +187,7 @@ def _in_order(pieces: Sequence[Range], budget: Budget) -> Iterator[Job]:
             growth = max(0, piece.end - end) * piece.unit if gap < _APART else _APART
             ways = _extended(ways, piece.size, growth, gap, at, budget)
             end = max(end, piece.end) if gap < _APART else piece.end
-        yield tuple(_items(best[-1], pieces, at))
+        yield tuple(_items(best[-1], pieces, at))[::-1]
 
 
 def _extended(ways: list[_Way], size: int, growth: int, gap: int, at: int, budget: Budget) -> list[_Way]:
@@ -202,12 +210,11 @@ _BY_ITEMS_AND_SIZE = itemgetter(0, 1)
 
 
 def _items(way: _Way, pieces: Sequence[Range], end: int) -> Iterator[Range]:
-    """The items of a way, each around the pieces from where it was opened to where the next one was."""
+    """The items of a way, last first; each around the pieces from where it was opened to where the next one was."""
     step: _Way | None = way
     while step is not None:
         inside = pieces[step.opened : end]
-        first = inside[0]
-        yield Range(first.area, first.block, first.start, max(piece.end for piece in inside), first.unit)
+        yield replace(inside[0], end=max(piece.end for piece in inside))
         end, step = step.opened, step.before
 
 

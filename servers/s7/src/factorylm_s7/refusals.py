@@ -10,13 +10,17 @@ from factorylm_s7.pdu import Refusal
 
 _NOT_THERE = (
     Quality.BadNodeIdUnknown,
-    "Check the block number and that the block is long enough; on S7-1200/1500 switch 'Optimized block access' "
-    "off for this block (an optimised block has no byte addresses)",
+    (
+        "Check the block number and that the block is long enough; on S7-1200/1500 switch 'Optimized block access' "
+        "off for this block (an optimised block has no byte addresses)"
+    ),
 )
 _PROTECTED = (
     Quality.BadUserAccessDenied,
-    "On S7-1200/1500 permit 'PUT/GET communication' in the CPU's protection settings, and check that the "
-    "protection level allows reading; safety blocks stay closed",
+    (
+        "On S7-1200/1500 permit 'PUT/GET communication' in the CPU's protection settings, and check that the "
+        "protection level allows reading; safety blocks stay closed"
+    ),
 )
 _TYPE = Quality.BadTypeMismatch, "This area cannot be read in this way; check the area and the type"
 _BUSY = Quality.BadResourceUnavailable, "The controller is short of resources; try again, and read less at once"
