@@ -12,9 +12,10 @@ from factorylm_skill.engineering import to_raw
 
 from factorylm_modbus import pdu
 from factorylm_modbus.address import Table
-from factorylm_modbus.diagnosis import Ladder, identity_of
+from factorylm_modbus.diagnosis import Ladder
 from factorylm_modbus.dialect import DeviceOptions, options_of
 from factorylm_modbus.endpoint import Endpoint, Link, parse_url
+from factorylm_modbus.identification import identity_of
 from factorylm_modbus.layout import Layout, Misplaced, Place, place_of, readings_of
 from factorylm_modbus.line import Answer
 from factorylm_modbus.plan import Block, Span, between, halves
@@ -60,6 +61,12 @@ class ModbusDriver:
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
+        answers = await self.fetch(tags)
+        assert self._layout is not None
+        return readings_of(self._layout.places, answers, self.now())
+
+    async def fetch(self, tags: Sequence[Tag]) -> dict[int, tuple[Span, Answer]]:
+        """What the device answers for `tags`, before it is made into readings."""
         layout = self._laid_out(tags)
         answers: dict[int, tuple[Span, Answer]] = {}
         if layout.blocks:
@@ -68,7 +75,7 @@ class ModbusDriver:
             doubtful = self._noted(layout, layout.blocks, first, answers)
             if doubtful:
                 await self._parted(layout, doubtful, answers, deadline)
-        return readings_of(layout.places, answers, self.now())
+        return answers
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
@@ -83,15 +90,15 @@ class ModbusDriver:
         """The ladder from the name to the data."""
         places = [self._place(tag) for tag in self.device.tags.values()]
         ladder = Ladder(
-            device=self.device,
             endpoint=self._endpoint,
             options=self._options,
             session=self._session,
-            fresh_session=partial(_session, self.device, self._endpoint, self._options),
+            scan_session=partial(_session, self.device, self._endpoint, self._options),
             places=[place for place in places if isinstance(place, Place)],
             read=self.read,
+            budget_s=self.device.timeout_s,
         )
-        return await ladder.climb(self._deadline())
+        return await ladder.climb(self.device.name)
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -107,7 +114,7 @@ class ModbusDriver:
         return self._layout
 
     def _place(self, tag: Tag) -> Place | Misplaced:
-        return place_of(tag, self.device, self._options, self._endpoint.unit)
+        return place_of(tag, self._options, self._endpoint.unit)
 
     def _noted(
         self,
@@ -207,8 +214,9 @@ def _worth_parting(answer: Answer) -> bool:
     return isinstance(answer, pdu.ModbusRefusedError) and answer.exception in _WORTH_PARTING
 
 
-def _session(device: Device, endpoint: Endpoint, options: DeviceOptions) -> Session:
-    patience_s = options.reply_timeout_s or min(1.0, device.timeout_s / 2)
+def _session(device: Device, endpoint: Endpoint, options: DeviceOptions, patience_s: float | None = None) -> Session:
+    """The device's connections, with its manners; `patience_s` is for a scan, where silence is the rule."""
+    patience_s = patience_s or options.reply_timeout_s or min(1.0, device.timeout_s / 2)
     manners = Manners(
         patience_s=min(patience_s, device.timeout_s),
         late_reply_s=patience_s if options.late_reply_s is None else options.late_reply_s,

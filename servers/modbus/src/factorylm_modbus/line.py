@@ -96,7 +96,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # pymodbus' serial transport and asyncio's own are both full transports
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -138,7 +138,8 @@ class Line(asyncio.Protocol):
     def _send(self) -> None:
         """Fill the line up to its depth."""
         self._sender = None
-        assert self._batch is not None and self._transport is not None
+        assert self._batch is not None
+        assert self._transport is not None
         frames = b""
         while len(self._asked) < self._depth and (index := next(self._queue, None)) is not None:
             number, frame = self._framing.wrap(self._batch.requests[index])
