@@ -25,12 +25,12 @@ BYTES = [
 
 
 @pytest.mark.parametrize(("kind", "data", "value"), BYTES)
-def test_bytes_read_as_the_value_the_controller_means(kind, data, value):
+def test_bytes_read_as_the_value_the_controller_means(kind: str, data: str, value: Value):
     assert decode(kind, bytes.fromhex(data)) == value
 
 
 @pytest.mark.parametrize(("kind", "data", "value"), [each for each in BYTES if each[0] not in ("TIMER", "COUNTER")])
-def test_a_value_is_written_as_the_bytes_it_reads_from(kind, data, value):
+def test_a_value_is_written_as_the_bytes_it_reads_from(kind: str, data: str, value: Value):
     assert encode(kind, value).hex() == data
 
 
@@ -46,7 +46,7 @@ def test_a_value_is_written_as_the_bytes_it_reads_from(kind, data, value):
         ("COUNTER", "00fa", "BCD"),
     ],
 )
-def test_bytes_that_are_not_of_the_type_are_refused_not_guessed(kind, data, says):
+def test_bytes_that_are_not_of_the_type_are_refused_not_guessed(kind: str, data: str, says: str):
     with pytest.raises(ValueError, match=says):
         decode(kind, bytes.fromhex(data))
 
@@ -100,7 +100,7 @@ def test_arrays_read_as_lists():
         ("COUNTER", 1, "set by the program"),
     ],
 )
-def test_a_value_the_type_cannot_hold_is_refused_with_what_it_holds(kind, value, says):
+def test_a_value_the_type_cannot_hold_is_refused_with_what_it_holds(kind: str, value: Value, says: str):
     with pytest.raises(ValueError, match=says):
         encode(kind, value)
 
@@ -117,7 +117,7 @@ def test_a_text_too_long_or_with_a_foreign_character_is_refused():
 
 @given(st.floats(width=32))
 @settings(deadline=None, max_examples=300)
-def test_a_real_reads_as_the_shortest_decimal_that_is_the_same_real(number):
+def test_a_real_reads_as_the_shortest_decimal_that_is_the_same_real(number: float):
     data = struct.pack(">f", number)
     value = decode("REAL", data)
     assert math.isnan(number) if math.isnan(value) else struct.pack(">f", value) == data
@@ -136,7 +136,7 @@ SCALARS = {
 @pytest.mark.parametrize("kind", SCALARS)
 @given(data=st.data())
 @settings(deadline=None, max_examples=50)
-def test_whole_numbers_read_as_python_snap7_reads_them(kind, data):
+def test_whole_numbers_read_as_python_snap7_reads_them(kind: str, data: Any):
     reader, bytes_ = SCALARS[kind]
     raw = data.draw(bytes_)
     assert decode(kind, raw) == reader(bytearray(raw), 0)
@@ -155,7 +155,7 @@ def test_dates_and_times_read_as_python_snap7_reads_them():
 @pytest.mark.parametrize("kind", sorted(TYPES))
 @given(data=st.data())
 @settings(deadline=None, max_examples=40)
-def test_any_bytes_are_a_value_or_a_sentence(kind, data):
+def test_any_bytes_are_a_value_or_a_sentence(kind: str, data: Any):
     raw = data.draw(st.binary(min_size=TYPES[kind].size, max_size=TYPES[kind].size))
     try:
         value = decode(kind, raw)

@@ -74,8 +74,9 @@ class SimulatedCpu:
             return _reply(sequence, agreed, b"")
         self.jobs += 1
         self.longest_job = max(self.longest_job, len(question))
-        self.most_items = max(self.most_items, question[11])
-        if not self.put_get or question[10] not in (_READ, _WRITE) or question[11] > _MOST_ITEMS:
+        items = question[11] if len(question) > 11 else 0
+        self.most_items = max(self.most_items, items)
+        if not self.put_get or question[10] not in (_READ, _WRITE) or not 1 <= items <= _MOST_ITEMS:
             return _reply(sequence, b"", b"", error=_NO_SERVICE)
         self.refresh(self)
         return self._read(question) if question[10] == _READ else self._write(question)
@@ -186,6 +187,8 @@ class SimulatedCpu:
             (0x001C, 0): [
                 struct.pack(">H32s", 1, b"Pump station 3"),
                 struct.pack(">H32s", 2, b"CPU 315-2 PN/DP"),
+                struct.pack(">H32s", 3, b"Water works"),
+                struct.pack(">H32s", 4, b"Simulated equipment"),
                 struct.pack(">H32s", 5, b"S C-SIMULATED"),
                 struct.pack(">H32s", 7, b"CPU 315-2 PN/DP (simulated)"),
             ],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from factorylm_schema import BadReplyError, Identity
+from factorylm_schema import BadReplyError, DeviceRefusedError, Identity
 from snap7.s7protocol import S7UserDataGroup, S7UserDataSubfunction
 
 from factorylm_s7.events import told_event
@@ -46,8 +46,8 @@ class Entry:
 
 def identity(session: Session) -> Identity:
     """Order number, firmware, names and serial number, as far as the CPU tells."""
-    order, firmware = module_of(_list(session, MODULE))
-    parts = components_of(_list(session, COMPONENTS))
+    order, firmware = module_of(_list_if_any(session, MODULE))
+    parts = components_of(_list_if_any(session, COMPONENTS))
     details = {"order_number": order, "station": parts.get("station", ""), "module": parts.get("module", "")}
     return Identity(
         vendor="Siemens" if order.startswith("6ES7") else "",
@@ -104,6 +104,14 @@ def block_size(session: Session, kind: str, number: int) -> int:
     if info["block_number"] != number:
         raise BadReplyError(f"block {number} was asked for, {info['block_number']} came")
     return int(info["mc7_size"])
+
+
+def _list_if_any(session: Session, number: int) -> bytes:
+    """Empty where the CPU has no such list: an S7-1200 has no list of components."""
+    try:
+        return _list(session, number)
+    except DeviceRefusedError:
+        return b""
 
 
 def _list(session: Session, number: int, index: int = 0) -> bytes:
