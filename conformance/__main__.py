@@ -10,7 +10,8 @@ from pathlib import Path
 from conformance.servers import installed_skills, serve_fixture, serve_skill
 from conformance.suite import (
     ERAS,
-    SKILL_SCENARIOS,
+    HANDSHAKE_ERA,
+    SKILLS_SCENARIO,
     STATELESS_ERA,
     Finding,
     Programs,
@@ -77,13 +78,12 @@ def _ask_fixture(programs: Programs, url: str) -> Iterator[Verdict]:
 
 def _ask_skill(programs: Programs, url: str, name: str) -> Iterator[Verdict]:
     _, checks = programs.suite(url, OLD, "--suite", "all")
-    yield judge_generic(name, "suite 0.1, generic", checks)
+    yield judge_generic(name, "suite 0.1, generic", checks, HANDSHAKE_ERA)
     for era in ERAS:
         _, checks = programs.suite(url, NEW, "--suite", "all", "--spec-version", era)
         if era == STATELESS_ERA:
-            for scenario in SKILL_SCENARIOS:
-                checks.update(programs.suite(url, NEW, "--scenario", scenario)[1])
-        yield judge_generic(name, f"suite 0.2 at {era}, generic", checks)
+            checks.update(programs.suite(url, NEW, "--scenario", SKILLS_SCENARIO)[1])
+        yield judge_generic(name, f"suite 0.2 at {era}, generic", checks, era)
     for era in ("legacy", "modern"):
         listed = ("--protocol-era", era, "--method", "tools/list", "--strict")
         yield _inspect(programs, url, name, f"Inspector schemas, {era}", listed)

@@ -13,16 +13,21 @@ HANDSHAKE_ERA, STATELESS_ERA = "2025-11-25", "2026-07-28"
 ERAS = (HANDSHAKE_ERA, STATELESS_ERA)
 
 # Scenarios that ask nothing of a server's own tools, resources or prompts: every skill must pass them.
-GENERIC = frozenset(
-    {
-        *("server-initialize", "server-session-lifecycle", "server-stateless", "ping", "tools-list", "resources-list"),
-        *("server-sse-multiple-streams", "dns-rebinding-protection", "http-header-validation"),
-        *("sep-2164-resource-not-found", "input-required-result-unsupported-methods"),
-        *("input-required-result-ignore-extra-params", "input-required-result-validate-input"),
-        *("sep-2640-skills-enumeration", "sep-2640-skills-manifest", "sep-2640-skills-directory"),
-    }
-)
-SKILL_SCENARIOS = tuple(sorted(name for name in GENERIC if name.startswith("sep-2640-")))
+# (Of the skills extension only the enumeration: the other two scenarios go through resources/list, which skills do
+# not offer; the Inspector verifies the same documents.)
+_IN_BOTH_ERAS = ("tools-list", "server-sse-multiple-streams", "dns-rebinding-protection")
+SKILLS_SCENARIO = "sep-2640-skills-enumeration"
+GENERIC = {
+    HANDSHAKE_ERA: frozenset({*_IN_BOTH_ERAS, "server-initialize", "ping"}),
+    STATELESS_ERA: frozenset(
+        {
+            *_IN_BOTH_ERAS,
+            *("server-stateless", "http-header-validation", "sep-2164-resource-not-found", SKILLS_SCENARIO),
+            *("input-required-result-unsupported-methods", "input-required-result-ignore-extra-params"),
+            "input-required-result-validate-input",
+        }
+    ),
+}
 # Also in scenarios that a skill cannot pass, every message it sends must be valid.
 EVERYWHERE = frozenset({"wire-schema-valid"})
 
@@ -87,7 +92,7 @@ class Programs:
 
 def _scenario(folder: str) -> str:
     """`server-tools-list-2026-11-20T11-18-27-329Z` is a result of the scenario `tools-list`."""
-    return folder.removeprefix("server-").rsplit("-", 5)[0]
+    return folder.removeprefix("server-").rsplit("-", 6)[0]
 
 
 def judge_all(server: str, program: str, exit_code: int, checks: dict[str, list[dict[str, Any]]]) -> Verdict:
@@ -105,19 +110,25 @@ def judge_required(server: str, program: str, exit_code: int, checks: dict[str, 
     return Verdict(server=server, program=program, passed=_passed(checks), findings=())
 
 
-def judge_generic(server: str, program: str, checks: dict[str, list[dict[str, Any]]]) -> Verdict:
-    """A skill must pass every check that its own tools can answer.
+def judge_generic(server: str, program: str, checks: dict[str, list[dict[str, Any]]], era: str) -> Verdict:
+    """A skill must pass every check that its own tools can answer, and each generic scenario must have been run.
 
     The suite marks a check that needs a tool of the fixture, on a server without it, as untestable.
     """
+    generic = GENERIC[era]
     findings = [
         finding
         for name, rows in checks.items()
         for finding in _failed(name, [row for row in rows if not (row.get("details") or {}).get("untestable")])
-        if name in GENERIC or finding.check in EVERYWHERE
+        if name in generic or finding.check in EVERYWHERE
     ]
-    generic = {name: rows for name, rows in checks.items() if name in GENERIC}
-    return Verdict(server=server, program=program, passed=_passed(generic), findings=tuple(findings))
+    asked = {name: rows for name, rows in checks.items() if name in generic}
+    missing = [
+        Finding(scenario=name, check="-", reason="the suite passed no check of this scenario")
+        for name in sorted(generic)
+        if _passed({name: checks.get(name, [])}) == 0
+    ]
+    return Verdict(server=server, program=program, passed=_passed(asked), findings=(*findings, *missing))
 
 
 def _failed(scenario: str, rows: list[dict[str, Any]]) -> list[Finding]:

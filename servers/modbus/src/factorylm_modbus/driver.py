@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from factorylm_schema import Device, DeviceError, Diagnosis, Identity, Reading, Tag, Value, WriteRefusedError
+from factorylm_schema import (
+    Device,
+    DeviceError,
+    DeviceRefusedError,
+    Diagnosis,
+    Identity,
+    Quality,
+    Reading,
+    Tag,
+    Value,
+    WriteRefusedError,
+)
 from factorylm_skill.driver import BrowsePage
 from factorylm_skill.engineering import to_raw
 
@@ -26,6 +37,7 @@ from factorylm_modbus.values import encode, masks
 
 # Exceptions that can mean one address among many, or too many at once: such a block is worth asking in parts
 _WORTH_PARTING = (2, 3)
+_NO_SUCH_FUNCTION = 1
 _MOST_REMEMBERED = 4096
 
 
@@ -61,11 +73,10 @@ class ModbusDriver:
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
-        answers = await self.fetch(tags)
-        assert self._layout is not None
-        return readings_of(self._layout.places, answers, self.now())
+        layout, answers = await self.fetch(tags)
+        return readings_of(layout.places, answers, self.now())
 
-    async def fetch(self, tags: Sequence[Tag]) -> dict[int, tuple[Span, Answer]]:
+    async def fetch(self, tags: Sequence[Tag]) -> tuple[Layout, dict[int, tuple[Span, Answer]]]:
         """What the device answers for `tags`, before it is made into readings."""
         layout = self._laid_out(tags)
         answers: dict[int, tuple[Span, Answer]] = {}
@@ -75,12 +86,17 @@ class ModbusDriver:
             doubtful = self._noted(layout, layout.blocks, first, answers)
             if doubtful:
                 await self._parted(layout, doubtful, answers, deadline)
-        return answers
+        return layout, answers
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
         request = self._write_request(tag, value)
-        await self._session.ask_once(request, self._deadline())
+        try:
+            await self._session.ask_once(request, self._deadline())
+        except pdu.ModbusRefusedError as error:
+            if request.function == pdu.MASK_WRITE and error.exception == _NO_SUCH_FUNCTION:
+                raise _no_mask_write(tag) from error
+            raise
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """Modbus cannot list what a device has; the register maps of known products can."""
@@ -208,6 +224,15 @@ def _request(place: Place, raw: Value, *, multiple: bool) -> pdu.Request:
     if len(data) == 2 and not multiple:
         return pdu.write_register(unit, offset, data)
     return pdu.write_registers(unit, offset, data)
+
+
+def _no_mask_write(tag: Tag) -> DeviceRefusedError:
+    return DeviceRefusedError(
+        f"{tag.id} is part of a register, and the device has no mask write (FC22) to change only that part",
+        hint="Reading the register and writing it back races the device's own program, so it is not done; "
+        "use a coil, or a register of its own, for this bit",
+        quality=Quality.BadWriteNotSupported,
+    )
 
 
 def _worth_parting(answer: Answer) -> bool:

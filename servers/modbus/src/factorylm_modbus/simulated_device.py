@@ -38,8 +38,12 @@ class SimulatedDevice:
     identity: dict[int, str] = field(default_factory=_identity)
     max_registers: int = 125
     masks: bool = True  # has FC22
+    refusal: int = 4  # exception code of the fault `refuse`
+    silent_functions: frozenset[int] = frozenset()
+    silent_at: int | None = None  # reads from this address are not answered
     faults: FaultSwitches = field(default_factory=FaultSwitches)
     requests: int = 0
+    connections: int = 0
     _memory: dict[Table, dict[int, int]] = field(default_factory=lambda: {table: {} for table in Table})
 
     def define(self, table: Table, start: int, count: int) -> None:
@@ -58,6 +62,11 @@ class SimulatedDevice:
         """Set registers from their bytes."""
         for offset, word in enumerate(struct.unpack(f">{len(data) // 2}H", data)):
             self._memory[table][at + offset] = word
+
+    def hears(self, unit: int, pdu: bytes) -> bool:
+        """There will be an answer at all."""
+        at = int.from_bytes(pdu[1:3], "big")
+        return unit in self.units and pdu[0] not in self.silent_functions and at != self.silent_at
 
     def answer(self, pdu: bytes) -> bytes:
         """The answer PDU, or the exception."""

@@ -26,7 +26,6 @@ from factorylm_modbus.values import encode
 
 HOST = "127.0.0.1"
 _TRICKLE_S = 0.002
-_REFUSAL = 4  # server device failure
 _GATEWAY_SILENT = 11  # what a TCP gateway answers for a unit that is not there
 
 _PLANT_URL = "modbus-tcp://127.0.0.1:502?unit=1"
@@ -90,6 +89,7 @@ class _Bus:
     device: SimulatedDevice
     is_rtu: bool
     connected: list["_Connection"] = field(default_factory=list)
+    busy_until: float = 0.0
 
 
 @asynccontextmanager
@@ -120,6 +120,7 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
         self._bus.connected.append(self)
+        self._bus.device.connections += 1
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._bus.connected.remove(self)
@@ -154,13 +155,13 @@ class _Connection(asyncio.Protocol):
     def _answer(self, number: bytes, unit: int, question: bytes) -> None:
         device = self._bus.device
         device.requests += 1
-        if unit not in device.units:
-            if not self._bus.is_rtu:
+        if not device.hears(unit, question):
+            if unit not in device.units and not self._bus.is_rtu:
                 self._send(self._framed(number, unit, bytes((question[0] | 0x80, _GATEWAY_SILENT))))
             return
         fault = device.faults.take(writing=question[0] in (5, 6, 15, 16, 22))
         if fault is FaultKind.REFUSE:
-            self._send(self._framed(number, unit, bytes((question[0] | 0x80, _REFUSAL))))
+            self._send(self._framed(number, unit, bytes((question[0] | 0x80, device.refusal))))
             return
         answer = device.answer(question)
         if fault is None:
@@ -199,9 +200,20 @@ class _Connection(asyncio.Protocol):
         return self._framed(number, unit, _resized(answer, -1 if fault is FaultKind.SHORT else 1))
 
     def _later(self, delay_s: float, data: bytes) -> None:
-        asyncio.get_running_loop().call_later(delay_s, self._send, data)
+        loop = asyncio.get_running_loop()
+        self._bus.busy_until = max(self._bus.busy_until, loop.time() + delay_s)
+        loop.call_later(delay_s, self._put, data)
 
     def _send(self, data: bytes) -> None:
+        """At once; a serial device first finishes the answer before."""
+        loop = asyncio.get_running_loop()
+        if self._bus.is_rtu and self._bus.busy_until > loop.time():
+            self._bus.busy_until += _TRICKLE_S
+            loop.call_at(self._bus.busy_until, self._put, data)
+        else:
+            self._put(data)
+
+    def _put(self, data: bytes) -> None:
         receiver = self._bus.connected[-1] if self._bus.is_rtu and self._bus.connected else self
         if not receiver.transport.is_closing():
             receiver.transport.write(data)
