@@ -27,7 +27,7 @@ SAME = {
 
 
 @pytest.mark.parametrize(("canonical", "written"), [(c, w) for c, ws in SAME.items() for w in [c, *ws]])
-def test_every_way_of_writing_it_is_one_address(canonical: str, written: str):
+def test_every_way_of_writing_it_is_one_address(canonical, written):
     assert str(parse(written)) == canonical
 
 
@@ -65,7 +65,7 @@ def test_the_tags_own_type_completes_an_address_without_one():
         ("DB1:4:", "is not an S7 address"),
     ],
 )
-def test_a_wrong_address_is_refused_with_what_would_be_right(written: str, says: str):
+def test_a_wrong_address_is_refused_with_what_would_be_right(written, says):
     with pytest.raises(ValueError) as refusal:
         parse(written)
     assert says in str(refusal.value)
@@ -87,7 +87,7 @@ def test_sizes_are_the_bytes_to_read():
 
 
 @st.composite
-def addresses(draw: st.DrawFn):
+def addresses(draw):
     area = draw(st.sampled_from(list(Area)))
     if area.is_counted:
         return Address(area=area, start=draw(st.integers(0, 9999)), type="TIMER" if area is Area.TIMER else "COUNTER")
@@ -105,7 +105,7 @@ def addresses(draw: st.DrawFn):
 
 @given(addresses())
 @settings(deadline=None, max_examples=200)
-def test_the_canonical_form_parses_back_to_the_same_address(address: Address):
+def test_the_canonical_form_parses_back_to_the_same_address(address):
     assert parse(str(address)) == address
 
 
@@ -113,10 +113,10 @@ def test_the_canonical_form_parses_back_to_the_same_address(address: Address):
     st.text(max_size=40) | st.from_regex(r"%?(DB)?\d{0,6}[.,:]?[A-Z]{0,4}\d{0,6}(\.\d)?(:[A-Z]{1,8})?", fullmatch=True)
 )
 @settings(deadline=None, max_examples=300)
-def test_any_text_is_an_address_or_a_sentence(text: str):
+def test_any_text_is_an_address_or_a_sentence(text):
+    address, sentence = None, ""
     try:
         address = parse(text)
     except ValueError as refusal:
-        assert str(refusal)
-    else:
-        assert parse(str(address)) == address
+        sentence = str(refusal)
+    assert parse(str(address)) == address if address else sentence

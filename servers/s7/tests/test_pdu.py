@@ -15,7 +15,7 @@ DB, TIMERS = 0x84, 0x1D
 ITEMS = [Range(DB, 1, 0, 3), Range(DB, 2, 10, 14), Range(TIMERS, 0, 5, 7, 2)]
 
 
-def reply(items: Any, *, sequence: int = 7, function: int = 4, count: int | None = None, error: int = 0, kind: FaultKind = 3):
+def reply(items, *, sequence=7, function=4, count=None, error=0, kind=3):
     """A well-made reply with these (code, transport, length, data)."""
     body = b""
     for code, transport, length, data in items:
@@ -78,13 +78,13 @@ def test_a_refused_job_refuses_every_item():
         (reply(GOOD)[:10], "shorter than its header"),
     ],
 )
-def test_a_reply_that_does_not_fit_the_question_is_thrown_away(bad: bytes, says: str):
+def test_a_reply_that_does_not_fit_the_question_is_thrown_away(bad, says):
     with pytest.raises(BadReplyError, match=says):
         read_reply(bad, ITEMS)
 
 
 def test_a_write_is_done_only_with_its_own_acknowledgement():
-    def ack(body: bytes, **more):
+    def ack(body, **more):
         head = bytes([more.get("function", 5), 1])
         return struct.pack(">BBHHHHH", 0x32, 3, 0, 7, len(head), len(body), 0) + head + body
 
@@ -103,16 +103,17 @@ def test_what_is_no_s7_has_no_sequence():
 
 @given(st.binary(max_size=60) | st.tuples(st.integers(0, len(reply(GOOD)) - 1), st.integers(1, 255)))
 @settings(deadline=None, max_examples=400)
-def test_no_damaged_reply_gives_more_bytes_than_were_asked_for(damage: Any):
+def test_no_damaged_reply_gives_more_bytes_than_were_asked_for(damage):
     bad = bytearray(reply(GOOD))
     if isinstance(damage, bytes):
         bad = bytearray(damage)
     else:
         bad[damage[0]] ^= damage[1]
+    answers, sentence = [], ""
     try:
         answers = read_reply(bytes(bad), ITEMS)
     except BadReplyError as refusal:
-        assert refusal.message
-        return
-    for answer, item in zip(answers, ITEMS, strict=True):
+        sentence = refusal.message
+    assert len(answers) == len(ITEMS) or sentence
+    for answer, item in zip(answers, ITEMS, strict=False):
         assert isinstance(answer, Refusal) or len(answer) == item.size

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 BLOCK, TIMERS = 0x84, 0x1D
 
 
-def db(start: int, size: int, block: int = 1):
+def db(start, size, block=1):
     return Range(BLOCK, block, start, start + size)
 
 
-def reply_bytes(job: Job):
+def reply_bytes(job):
     """What the reply holds, head included; every item but the last is filled to whole words."""
     sizes = [item.size for item in job]
     return 14 + sum(4 + size + (size & 1) for size in sizes[:-1]) + 4 + sizes[-1]
 
 
-def inside(part: Range, whole: Range):
+def inside(part, whole):
     return (part.area, part.block) == (whole.area, whole.block) and whole.start <= part.start and part.end <= whole.end
 
 
-def assert_sound(ranges: list[Range], budget: Budget, jobs: list[Job]):
+def assert_sound(ranges, budget, jobs):
     for job in jobs:
         assert 1 <= len(job) <= budget.items
         assert 12 + 12 * len(job) <= budget.pdu
@@ -39,7 +39,7 @@ def assert_sound(ranges: list[Range], budget: Budget, jobs: list[Job]):
 # -- brute force --------------------------------------------------------------------------------------------
 
 
-def partitions(things: list[Range]):
+def partitions(things):
     if not things:
         yield []
         return
@@ -50,7 +50,7 @@ def partitions(things: list[Range]):
             yield [*rest[:at], [first, *rest[at]], *rest[at + 1 :]]
 
 
-def could_be_a_job(group: list[Range], budget: Budget):
+def could_be_a_job(group, budget):
     """Whether some way of joining neighbours makes `group` one job."""
     group = sorted(group)
     for joins in range(1 << (len(group) - 1)):
@@ -70,14 +70,14 @@ def could_be_a_job(group: list[Range], budget: Budget):
     return False
 
 
-def truly_fewest(ranges: list[Range], budget: Budget):
+def truly_fewest(ranges, budget):
     ranges = sorted(set(ranges))
     return min(
         len(partition) for partition in partitions(ranges) if all(could_be_a_job(group, budget) for group in partition)
     )
 
 
-def fewest_in_order(ranges: list[Range], budget: Budget):
+def fewest_in_order(ranges, budget):
     """Each job as long a run of neighbours as is possible at all."""
     ranges, jobs = sorted(set(ranges)), 0
     while ranges:
@@ -97,7 +97,7 @@ def few_ranges(draw, sizes=(1, 2, 4, 8, 22, 30)):
 
 @given(few_ranges(), budgets)
 @settings(deadline=None, max_examples=150)
-def test_no_order_of_jobs_needs_fewer_than_the_plan(ranges: list[Range], budget: Budget):
+def test_no_order_of_jobs_needs_fewer_than_the_plan(ranges, budget):
     jobs = plan(ranges, budget)
     assert_sound(ranges, budget, jobs)
     assert fewest(ranges, budget) <= truly_fewest(ranges, budget) <= len(jobs) <= fewest_in_order(ranges, budget)
@@ -124,7 +124,7 @@ def test_the_plan_is_the_true_optimum_in_all_but_a_few_of_a_thousand_small_cases
     st.builds(Budget, st.sampled_from([112, 240, 480, 960])),
 )
 @settings(deadline=None, max_examples=100)
-def test_every_plan_reads_everything_within_the_limits(ranges: list[Range], budget: Budget):
+def test_every_plan_reads_everything_within_the_limits(ranges, budget):
     assert_sound(ranges, budget, plan(ranges, budget))
     mixed = [alone(each) if at % 3 == 0 else each for at, each in enumerate(ranges)]
     jobs = plan(mixed, budget)
@@ -177,7 +177,7 @@ def test_a_range_that_is_alone_joins_no_neighbour():
 
 
 @pytest.mark.parametrize("pdu", [240, 480, 960])
-def test_a_thousand_neighbouring_reals_need_exactly_the_fewest_jobs(pdu: int):
+def test_a_thousand_neighbouring_reals_need_exactly_the_fewest_jobs(pdu):
     reals = [db(4 * n, 4) for n in range(1000)]
     jobs = plan(reals, Budget(pdu))
     assert len(jobs) == -(-1000 // ((pdu - 18) // 4)) == fewest(reals, Budget(pdu))
@@ -185,7 +185,7 @@ def test_a_thousand_neighbouring_reals_need_exactly_the_fewest_jobs(pdu: int):
 
 @pytest.mark.parametrize("pdu", [240, 480, 960])
 @pytest.mark.parametrize("spread", [4_000, 20_000, 60_000])
-def test_a_thousand_scattered_reals_need_at_most_one_job_more_than_the_bound(pdu: int, spread: int):
+def test_a_thousand_scattered_reals_need_at_most_one_job_more_than_the_bound(pdu, spread):
     starts = random.Random(1).sample(range(spread // 4), 1000)
     reals = [db(4 * start, 4) for start in starts]
     jobs = plan(reals, Budget(pdu))

@@ -12,7 +12,7 @@ from factorylm_schema import PlantFileError, load_plant
 
 @pytest.fixture
 def load(tmp_path: Path):
-    def loaded(text: str, **tables: str):
+    def loaded(text, **tables: str):
         for name, table in tables.items():
             (tmp_path / f"{name}.csv").write_text(table, encoding="utf-8")
         file = tmp_path / "plant.toml"
@@ -22,7 +22,7 @@ def load(tmp_path: Path):
     return loaded
 
 
-def test_a_whole_plant_file_with_a_tag_table_loads(load: Any):
+def test_a_whole_plant_file_with_a_tag_table_loads(load):
     plant = load(
         """
         [devices.press]
@@ -57,7 +57,7 @@ def test_a_whole_plant_file_with_a_tag_table_loads(load: Any):
         ('url = "s7://h"\nreply_timeout_s = 9', "longer than timeout_s 2"),
     ],
 )
-def test_a_wrong_device_is_refused_with_what_is_allowed(load: Any, line: str, says: str):
+def test_a_wrong_device_is_refused_with_what_is_allowed(load, line, says):
     with pytest.raises(PlantFileError) as fault:
         load(f"[devices.press]\n{line}\n")
     assert says in str(fault.value)
@@ -75,7 +75,7 @@ def test_a_wrong_device_is_refused_with_what_is_allowed(load: Any, line: str, sa
         ('address = "DB1.DBD4:REAL", byte_order = "CDAB"', "'byte_order' is not known here"),
     ],
 )
-def test_a_wrong_tag_is_refused_with_what_would_be_right(load: Any, tag: Any, says: str):
+def test_a_wrong_tag_is_refused_with_what_would_be_right(load, tag, says):
     with pytest.raises(PlantFileError) as fault:
         load(f'[devices.press]\nurl = "s7://h"\n[devices.press.tags]\nforce = {{ {tag} }}\n')
     assert says in str(fault.value)

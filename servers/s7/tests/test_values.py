@@ -18,19 +18,20 @@ BYTES = [
     ("LTIME", "000000003b9aca00", 1_000_000_000), ("CHAR", "41", "A"), ("WCHAR", "20ac", "€"),
     ("DATE", "0000", "1990-01-01"), ("DATE", "34a0", "2026-11-20"), ("TOD", "02f35190", "13:45:00.560"),
     ("LTOD", "00002d053f4b8400", "13:45:00.560000000"), ("DT", "2611201345005606", "2026-11-20T13:45:00.560"),
-    ("DT", "9001010000000002", "1990-01-01T00:00:00.000"), ("DTL", "07ea0b14060d2d002160ec00", "2026-11-20T13:45:00.560"),
+    ("DT", "9001010000000002", "1990-01-01T00:00:00.000"),
+    ("DTL", "07ea0b14060d2d002160ec00", "2026-11-20T13:45:00.560"),
     ("LDT", "0000000000000000", "1970-01-01T00:00:00"), ("S5TIME", "2123", 123_000), ("TIMER", "0999", 9_990),
     ("COUNTER", "0347", 347),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "data", "value"), BYTES)
-def test_bytes_read_as_the_value_the_controller_means(kind: str, data: str, value: Value):
+def test_bytes_read_as_the_value_the_controller_means(kind, data, value):
     assert decode(kind, bytes.fromhex(data)) == value
 
 
 @pytest.mark.parametrize(("kind", "data", "value"), [each for each in BYTES if each[0] not in ("TIMER", "COUNTER")])
-def test_a_value_is_written_as_the_bytes_it_reads_from(kind: str, data: str, value: Value):
+def test_a_value_is_written_as_the_bytes_it_reads_from(kind, data, value):
     assert encode(kind, value).hex() == data
 
 
@@ -46,7 +47,7 @@ def test_a_value_is_written_as_the_bytes_it_reads_from(kind: str, data: str, val
         ("COUNTER", "00fa", "BCD"),
     ],
 )
-def test_bytes_that_are_not_of_the_type_are_refused_not_guessed(kind: str, data: str, says: str):
+def test_bytes_that_are_not_of_the_type_are_refused_not_guessed(kind, data, says):
     with pytest.raises(ValueError, match=says):
         decode(kind, bytes.fromhex(data))
 
@@ -100,7 +101,7 @@ def test_arrays_read_as_lists():
         ("COUNTER", 1, "set by the program"),
     ],
 )
-def test_a_value_the_type_cannot_hold_is_refused_with_what_it_holds(kind: str, value: Value, says: str):
+def test_a_value_the_type_cannot_hold_is_refused_with_what_it_holds(kind, value, says):
     with pytest.raises(ValueError, match=says):
         encode(kind, value)
 
@@ -117,7 +118,7 @@ def test_a_text_too_long_or_with_a_foreign_character_is_refused():
 
 @given(st.floats(width=32))
 @settings(deadline=None, max_examples=300)
-def test_a_real_reads_as_the_shortest_decimal_that_is_the_same_real(number: float):
+def test_a_real_reads_as_the_shortest_decimal_that_is_the_same_real(number):
     data = struct.pack(">f", number)
     value = decode("REAL", data)
     assert math.isnan(number) if math.isnan(value) else struct.pack(">f", value) == data
@@ -136,7 +137,7 @@ SCALARS = {
 @pytest.mark.parametrize("kind", SCALARS)
 @given(data=st.data())
 @settings(deadline=None, max_examples=50)
-def test_whole_numbers_read_as_python_snap7_reads_them(kind: str, data: Any):
+def test_whole_numbers_read_as_python_snap7_reads_them(kind, data):
     reader, bytes_ = SCALARS[kind]
     raw = data.draw(bytes_)
     assert decode(kind, raw) == reader(bytearray(raw), 0)
@@ -155,12 +156,15 @@ def test_dates_and_times_read_as_python_snap7_reads_them():
 @pytest.mark.parametrize("kind", sorted(TYPES))
 @given(data=st.data())
 @settings(deadline=None, max_examples=40)
-def test_any_bytes_are_a_value_or_a_sentence(kind: str, data: Any):
+def test_any_bytes_are_a_value_or_a_sentence(kind, data):
     raw = data.draw(st.binary(min_size=TYPES[kind].size, max_size=TYPES[kind].size))
+    value, sentence = None, ""
     try:
         value = decode(kind, raw)
     except ValueError as refusal:
-        assert str(refusal)
-        return
-    if TYPES[kind].encode and kind not in ("S5TIME", "BOOL", "DT", "DTL", "LDT", "TOD", "LTOD") and value == value:
+        sentence = str(refusal)
+    assert value is not None or sentence
+    # of these, some bytes mean what other bytes mean, too
+    several = ("S5TIME", "BOOL", "DT", "DTL", "LDT", "TOD", "LTOD")
+    if TYPES[kind].encode and kind not in several and value is not None and value == value:
         assert encode(kind, value) == raw
