@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from factorylm_schema import (
     BadReplyError,
@@ -30,7 +30,18 @@ from factorylm_s7.browse import browse_blocks
 from factorylm_s7.diagnosis import Ladder
 from factorylm_s7.dialect import DeviceOptions, options_of, unwritable
 from factorylm_s7.endpoint import parse_url
-from factorylm_s7.layout import Answers, Found, Layout, Place, Questions, place_of, range_of, reading_of
+from factorylm_s7.layout import (
+    Answers,
+    Found,
+    Layout,
+    Misplaced,
+    Place,
+    Questions,
+    is_clean,
+    place_of,
+    range_of,
+    reading_of,
+)
 from factorylm_s7.pdu import Refusal
 from factorylm_s7.plan import Budget, Range
 from factorylm_s7.refusals import refused
@@ -39,6 +50,7 @@ from factorylm_s7.system_data import identity
 from factorylm_s7.values import encode
 
 T = TypeVar("T")
+Fetched: TypeAlias = tuple[Sequence[Place | Misplaced], dict[Range, Found]]
 
 _MOST_REMEMBERED = 4096
 _GRACE_S = 0.2  # for the thread to notice that its connection was cut
@@ -89,6 +101,10 @@ class S7Driver:
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
         return await self._owned(lambda deadline: self._read(tags, deadline))
+
+    async def fetch(self, tags: Sequence[Tag]) -> Fetched:
+        """What the CPU answers for `tags`, before it is made into readings."""
+        return await self._owned(lambda deadline: self._fetch(tags, deadline))
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
@@ -183,33 +199,38 @@ class S7Driver:
         if not any(isinstance(place_of(tag), Place) for tag in tags):
             moment = self.now()
             return [reading_of(place_of(tag), {}, moment) for tag in tags]  # nothing that could be asked
+        places, found = self._fetch(tags, deadline)
+        moment = self.now()
+        return [reading_of(place, found, moment) for place in places]
+
+    def _fetch(self, tags: Sequence[Tag], deadline: float) -> Fetched:
         budget = self._connected(deadline).budget
         layout = self._layout
         if layout is None or not layout.fits(tags, budget, self._refused):
             layout = self._layout = Layout(tags, budget, self._refused)
         answers = self._ask(layout.questions, deadline)
         found = layout.questions.found(answers)
-        if suspects := layout.questions.suspects(answers):
-            found.update(self._asked_apart(suspects, budget, deadline))
-        self._remember(found)
-        moment = self.now()
-        return [reading_of(place, found, moment) for place in layout.places]
+        if self._refused or not is_clean(answers):
+            found |= self._asked_apart(layout.questions.suspects(answers), budget, deadline)
+            self._remember(found)
+        return layout.places, found
 
-    def _asked_apart(self, suspects: set[Range], budget: Budget, deadline: float) -> Mapping[Range, Found]:
+    def _asked_apart(self, suspects: set[Range], budget: Budget, deadline: float) -> dict[Range, Found]:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
+        if not suspects:
+            return {}
         questions = Questions(set(), suspects, budget)
         try:
             return questions.found(self._ask(questions, deadline))
         except DeviceError as error:
             return dict.fromkeys(suspects, error)
 
-    def _remember(self, found: dict[Range, Found]) -> None:
+    def _remember(self, found: Mapping[Range, Found]) -> None:
         """What was refused is asked for alone from now on, until it answers."""
-        for each, answer in found.items():
-            if isinstance(answer, bytes):
-                self._refused.discard(each)
-            elif isinstance(answer, Refusal) and answer.is_of_an_item and len(self._refused) < _MOST_REMEMBERED:
-                self._refused.add(each)
+        self._refused -= {each for each in self._refused if isinstance(found.get(each), bytes)}
+        refused = {each for each, answer in found.items() if isinstance(answer, Refusal) and answer.is_of_an_item}
+        if len(self._refused) + len(refused) <= _MOST_REMEMBERED:
+            self._refused |= refused
 
     def _ask(self, questions: Questions, deadline: float) -> Answers:
         """Each job's answers, or why there are none; asked again once on a fresh connection.

@@ -91,23 +91,31 @@ class Questions:
         self._shared = [entry for entry in items if not entry[0].alone]
         self._starts = [_start(item) for item, _, _ in self._shared]
         self._own = {item: (job, index) for item, job, index in items if item.alone}
-        self._ways = {
-            each: [self._spot(piece) for piece in pieces_of(question, budget)] for each, question in asked.items()
-        }
+        ways = {each: [self._spot(piece) for piece in pieces_of(asked[each], budget)] for each in asked}
+        self._whole = [(each, *way[0]) for each, way in ways.items() if len(way) == 1]
+        self._in_parts = {each: way for each, way in ways.items() if len(way) > 1}
 
     def found(self, answers: Answers) -> dict[Range, Found]:
         """Each range's bytes, or why there are none."""
-        return {each: _collected(way, answers) for each, way in self._ways.items()}
+        parts = {each: _joined([_cut_out(spot, answers) for spot in way]) for each, way in self._in_parts.items()}
+        if is_clean(answers):  # a thousand tags, nearly always all well: this line is most of their cost
+            return parts | {each: answers[job][item][start:end] for each, job, item, start, end in self._whole}  # type: ignore[index]
+        return parts | {each: _cut_out(_Spot(*spot), answers) for each, *spot in self._whole}
 
     def suspects(self, answers: Answers) -> set[Range]:
         """The ranges that may have been refused only for a neighbour in the same item."""
-        return {
-            each
-            for each, way in self._ways.items()
-            if any(
-                _is_refused(answers, spot) and self.jobs[spot.job][spot.item] not in (each, alone(each)) for spot in way
-            )
+        refused = {
+            (job, index): self.jobs[job][index]
+            for job, items in enumerate(answers)
+            if not isinstance(items, DeviceError)
+            for index, answer in enumerate(items)
+            if isinstance(answer, Refusal) and answer.is_of_an_item
         }
+        if not refused:
+            return set()
+        spots = [(each, spot[0], spot[1]) for each, *spot in self._whole]
+        spots += [(each, spot.job, spot.item) for each, way in self._in_parts.items() for spot in way]
+        return {each for each, job, item in spots if refused.get((job, item), each) not in (each, alone(each))}
 
     def _spot(self, piece: Range) -> "_Spot":
         """Where the bytes of `piece` stand in the answers."""
@@ -134,25 +142,24 @@ def _start(range_: Range) -> tuple[int, int, int]:
     return range_.area, range_.block, range_.start
 
 
-def _is_refused(answers: Answers, spot: _Spot) -> bool:
-    items = answers[spot.job]
+def is_clean(answers: Answers) -> bool:
+    """Every job was answered and every item granted."""
+    return not any(isinstance(items, DeviceError) or Refusal in map(type, items) for items in answers)
+
+
+def _joined(parts: Sequence[Found]) -> Found:
+    """The bytes of all parts, or the first reason why there are none."""
+    bad = next((part for part in parts if not isinstance(part, bytes)), None)
+    return bad or b"".join(part for part in parts if isinstance(part, bytes))
+
+
+def _cut_out(spot: _Spot, answers: Answers) -> Found:
+    job, index, begin, end = spot
+    items = answers[job]
     if isinstance(items, DeviceError):
-        return False
-    answer = items[spot.item]
-    return isinstance(answer, Refusal) and answer.is_of_an_item
-
-
-def _collected(way: Sequence[_Spot], answers: Answers) -> Found:
-    parts = []
-    for job, item, begin, end in way:
-        items = answers[job]
-        if isinstance(items, DeviceError):
-            return items
-        answer = items[item]
-        if isinstance(answer, Refusal):
-            return answer
-        parts.append(answer[begin:end])
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        return items
+    answer = items[index]
+    return answer if isinstance(answer, Refusal) else answer[begin:end]
 
 
 # -- from bytes to readings ---------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ it reaches the true optimum in all but a few of a thousand small cases.)
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import pairwise
 from operator import itemgetter
@@ -26,11 +26,11 @@ REPLY_ITEM = 4  # return code, transport size, length
 MOST_ITEMS = 20  # more than 20 are refused by S7-300 CPUs, and by python-snap7 itself
 
 
-@dataclass(frozen=True, order=True)
-class Range:
+class Range(NamedTuple):
     """Bytes `start` to `end` (excluded) of one area; timers and counters count by number, two bytes each.
 
-    One that is `alone` is an item of its own, so that it is refused for itself.
+    One that is `alone` is an item of its own, so that it is refused for itself. (A tuple, because a thousand of
+    them are hashed and compared at every read.)
     """
 
     area: int
@@ -90,7 +90,7 @@ def fewest(ranges: Iterable[Range], budget: Budget) -> int:
 
 def alone(range_: Range) -> Range:
     """The same range, as an item of its own."""
-    return replace(range_, alone=True)
+    return range_._replace(alone=True)
 
 
 def pieces_of(range_: Range, budget: Budget) -> Iterator[Range]:
@@ -100,7 +100,7 @@ def pieces_of(range_: Range, budget: Budget) -> Iterator[Range]:
         yield range_
         return
     for start in range(range_.start, range_.end, step):
-        yield replace(range_, start=start, end=min(start + step, range_.end))
+        yield range_._replace(start=start, end=min(start + step, range_.end))
 
 
 # -- what an item may be ------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def _items(way: _Way, pieces: Sequence[Range], end: int) -> Iterator[Range]:
     step: _Way | None = way
     while step is not None:
         inside = pieces[step.opened : end]
-        yield replace(inside[0], end=max(piece.end for piece in inside))
+        yield inside[0]._replace(end=max(piece.end for piece in inside))
         end, step = step.opened, step.before
 
 
