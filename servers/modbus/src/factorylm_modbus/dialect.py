@@ -180,7 +180,7 @@ def check_fit(tag: Tag, address: Address, own: TagOptions, options: DeviceOption
 
 def _check_writable(tag: Tag, address: Address, own: TagOptions) -> None:
     if tag.write and not address.table.writable:
-        raise ValueError(f"has write limits, but a {address.table} is read-only in Modbus")
+        raise ValueError(f"has write limits, but {address.table} is read-only in Modbus")
     if tag.write and own.bits:
         raise ValueError("has write limits and named bits; give each bit that may be written its own tag")
 
