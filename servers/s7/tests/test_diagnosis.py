@@ -31,12 +31,12 @@ async def test_a_healthy_cpu_passes_every_rung_with_its_identity(bench, device):
         plc = with_tags(device(b.port, system_lists=True), "DB1:0:INT", "MW20:INT")
         diagnosis = await climbed(plc)
     assert outcomes(diagnosis) == dict.fromkeys(
-        ["network", "cpu place", "session", "access", "identity", "state", "protection", "diagnostic buffer", "clock",
+        ["network", "rack and slot", "session", "access", "identity", "state", "protection", "diagnostic buffer", "clock",
          "tags"], "passed",
     )  # fmt: skip
     assert diagnosis.healthy
     evidence = {rung.name: rung.evidence for rung in diagnosis.rungs}
-    assert evidence["cpu place"] == "a CPU answers at rack 0, slot 1"
+    assert evidence["rack and slot"] == "a CPU answers at rack 0, slot 1"
     assert evidence["session"] == "PDU of 960 bytes, 1 job(s) at once"
     assert evidence["access"] == "DB1, M can be read"
     assert evidence["identity"] == "CPU 315-2 PN/DP (simulated), 6ES7 315-2EH14-0AB0, V3.2.11"
@@ -62,18 +62,18 @@ async def test_nobody_there_fails_the_network(device):
     assert "TCP port 102" in diagnosis.rungs[0].next_step
 
 
-async def test_a_wrong_slot_fails_the_cpus_place(bench, device):
+async def test_a_wrong_slot_fails_rack_and_slot(bench, device):
     async with bench() as b:
         diagnosis = await climbed(device(b.port, slot=2))
-    assert outcomes(diagnosis) == {"network": "passed", "cpu place": "failed"}
+    assert outcomes(diagnosis) == {"network": "passed", "rack and slot": "failed"}
     assert "rack 0, slot 2" in diagnosis.rungs[1].evidence
     assert "S7-1200/1500: slot 1" in diagnosis.rungs[1].next_step
 
 
-async def test_a_host_that_is_no_cpu_fails_the_cpus_place(device):
+async def test_a_host_that_is_no_cpu_fails_rack_and_slot(device):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         diagnosis = await climbed(device(silent.getsockname()[1], timeout_s=0.2))
-    assert outcomes(diagnosis) == {"network": "passed", "cpu place": "failed"}
+    assert outcomes(diagnosis) == {"network": "passed", "rack and slot": "failed"}
 
 
 async def test_put_get_switched_off_fails_access_and_says_where_to_permit_it(bench, device):
@@ -126,7 +126,7 @@ async def test_a_cpu_that_falls_silent_in_the_middle_fails_where_it_did(bench, d
         b.faults.set(FaultKind.DROP, times=None)
         diagnosis = await climbed(with_tags(device(b.port, timeout_s=0.3), "DB1:0:INT"))
     assert outcomes(diagnosis) == {
-        "network": "passed", "cpu place": "passed", "session": "passed", "access": "failed",
+        "network": "passed", "rack and slot": "passed", "session": "passed", "access": "failed",
     }  # fmt: skip
 
 

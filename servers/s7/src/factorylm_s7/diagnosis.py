@@ -25,7 +25,7 @@ Outcome = Literal["passed", "failed", "skipped"]
 _MOST_TAGS = 200
 _MOST_SHOWN = 3
 _NEWEST_EVENTS = 5
-_STAGES = ("network", "cpu place", "session")
+_STAGES = ("network", "rack and slot", "session")
 _STAGE_OF = {"network": 0, "connection": 1, "session": 2}
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import cast
 
@@ -44,6 +45,7 @@ def pump_station(pump: Pump) -> SimulatedCpu:
         blocks={1: bytearray(64)},
         refresh=lambda cpu: _show(pump, cpu),
         written=lambda cpu: _steer(pump, cpu),
+        clock=lambda: datetime.now(UTC).replace(tzinfo=None),
     )
 
 

@@ -96,14 +96,13 @@ def _whole(value: Value, name: str) -> int:
 def _decode_real(data: bytes) -> float:
     """The shortest decimal that is this REAL: 0.1, where the exact double would be 0.10000000149011612."""
     exact: float = _REAL.unpack(data)[0]
-    short = float(f"{exact:.7g}")
-    if short == exact:
-        return short
-    try:
-        if _REAL.pack(short) == data:
-            return short
-    except OverflowError:
-        pass
+    for digits in (7, 8):
+        short = float(f"{exact:.{digits}g}")
+        try:
+            if _REAL.pack(short) == data:
+                return short
+        except OverflowError:  # the greatest REAL, rounded up
+            continue
     return float(f"{exact:.9g}")
 
 
