@@ -1,4 +1,4 @@
-"""An S7 CPU on loopback: the small live pump in DB1, and switches that make it misbehave.
+"""An S7 CPU on loopback: the small live pump, or any live process, in DB1, and switches that make it misbehave.
 
 It sits in rack 0, slot 1 and refuses connections to other places. Faults strike answers to jobs and services, not
 the handshake. Every fault kind makes sense here but `wrong-unit`: an S7 reply names no slot, so the simulator
@@ -7,7 +7,7 @@ answers as if another service had been asked.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +15,12 @@ from importlib.resources import files
 from typing import cast
 
 from factorylm_skill.faults import FaultKind, FaultSwitches
+from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_pump import MODES, Pump
 from factorylm_skill.simulation import Simulation
 
-from factorylm_s7.pump import MODES, Pump
 from factorylm_s7.simulated_cpu import SimulatedCpu
+from factorylm_s7.simulated_process import ProcessBlock, process_plant
 from factorylm_s7.values import decode
 
 HOST = "127.0.0.1"
@@ -30,13 +32,27 @@ _PLANT_URL = "s7://127.0.0.1:102?rack=0&slot=1"
 
 
 @asynccontextmanager
-async def simulate(*, port: int = 0, clock: Callable[[], float] = time.monotonic) -> AsyncIterator[Simulation]:
-    """The simulated pump station (factorylm_skill.simulation.Simulates)."""
+async def simulate(
+    *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+) -> AsyncIterator[Simulation]:
+    """The pump, or `process` as a CPU of its own, live on 127.0.0.1 (factorylm_skill.simulation.Simulates)."""
     faults = FaultSwitches()
-    async with serving(pump_station(Pump(clock)), faults, port=port) as bound:
-        text = files("factorylm_s7").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
-        plant = text.replace(_PLANT_URL, f"s7://{HOST}:{bound}?rack=0&slot=1")
-        yield Simulation(plant_toml=plant, faults=faults)
+    block = ProcessBlock(process, SimulatedCpu(clock=_wall_clock)) if process else None
+    cpu = block.cpu if block else pump_station(Pump(time.monotonic))
+    async with serving(cpu, faults, port=port) as bound:
+        url = f"s7://{HOST}:{bound}?rack=0&slot=1"
+        text = process_plant(block, device, url) if block else _pump_plant(url)
+        yield Simulation(plant_toml=text, faults=faults)
+
+
+def _pump_plant(url: str) -> str:
+    text = files("factorylm_s7").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
+    return text.replace(_PLANT_URL, url)
+
+
+def _wall_clock() -> datetime:
+    """As a CPU shows it: without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def pump_station(pump: Pump) -> SimulatedCpu:
@@ -45,7 +61,7 @@ def pump_station(pump: Pump) -> SimulatedCpu:
         blocks={1: bytearray(64)},
         refresh=lambda cpu: _show(pump, cpu),
         written=lambda cpu: _steer(pump, cpu),
-        clock=lambda: datetime.now(UTC).replace(tzinfo=None),
+        clock=_wall_clock,
     )
 
 
