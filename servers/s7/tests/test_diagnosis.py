@@ -30,10 +30,8 @@ async def test_a_healthy_cpu_passes_every_rung_with_its_identity(bench, device):
     async with bench(SimulatedCpu(blocks={1: bytearray(16)})) as b:
         plc = with_tags(device(b.port, system_lists=True), "DB1:0:INT", "MW20:INT")
         diagnosis = await climbed(plc)
-    assert outcomes(diagnosis) == dict.fromkeys(
-        ["network", "rack and slot", "session", "access", "identity", "state", "protection", "diagnostic buffer", "clock",
-         "tags"], "passed",
-    )  # fmt: skip
+    steps = "network, rack and slot, session, access, identity, state, protection, diagnostic buffer, clock, tags"
+    assert outcomes(diagnosis) == dict.fromkeys(steps.split(", "), "passed")
     assert diagnosis.healthy
     evidence = {rung.name: rung.evidence for rung in diagnosis.rungs}
     assert evidence["rack and slot"] == "a CPU answers at rack 0, slot 1"

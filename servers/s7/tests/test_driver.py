@@ -261,11 +261,11 @@ async def test_an_unanswered_write_is_unknown_and_sent_once(bench, tag, kind):
 
 async def test_no_byte_is_sent_before_the_first_call_and_one_connection_serves_all(bench):
     async with bench() as b:
-        assert b.driver._session is None
+        assert b.driver._owner is None
         await b.values("DB1:0:INT")
-        first = b.driver._session
+        first = b.driver._owner._session
         await b.values("DB1:2:INT", "DB1:200:INT")
-        assert b.driver._session is first
+        assert b.driver._owner._session is first
 
 
 async def test_a_connection_that_the_cpu_closed_is_made_anew_without_losing_a_reading(bench):
@@ -280,7 +280,7 @@ async def test_negotiated_limits_are_kept(bench):
     small.pdu = 240
     async with bench(small) as b:
         await b.values(*[f"DB1:{4 * n}:REAL" for n in range(400)])
-        assert b.driver._session.budget.pdu == 240
+        assert b.driver._owner._session.budget.pdu == 240
         assert small.longest_job <= 240
         assert small.most_items <= 19
 
@@ -327,13 +327,16 @@ async def test_a_caller_that_gives_up_leaves_the_line_usable(bench):
         assert await b.values("DB1:2:INT") == [0x0203]
 
 
-async def test_a_thread_that_nothing_can_wake_is_left_behind(bench, monkeypatch):
+async def test_a_thread_that_nothing_can_wake_is_left_behind_and_harms_nobody_later(bench, monkeypatch):
     """A name server that is silent holds the thread in the operating system."""
-    released, opened = threading.Event(), Session.open
+    released, done, opened = threading.Event(), threading.Event(), Session.open
 
     def hanging(session: Session) -> None:
         released.wait(10)
-        opened(session)
+        try:
+            opened(session)
+        finally:
+            done.set()
 
     async with bench(timeout_s=0.2) as b:
         monkeypatch.setattr(Session, "open", hanging)
@@ -341,7 +344,11 @@ async def test_a_thread_that_nothing_can_wake_is_left_behind(bench, monkeypatch)
             await b.values("DB1:0:INT")
         monkeypatch.setattr(Session, "open", opened)
         assert await b.values("DB1:0:INT") == [1]
+        session = b.driver._owner._session
         released.set()
+        assert await asyncio.to_thread(done.wait, 10)
+        assert await b.values("DB1:0:INT") == [1]
+        assert b.driver._owner._session is session
 
 
 async def test_a_write_that_was_left_behind_is_not_sent_later(bench, tag, monkeypatch):

@@ -89,11 +89,11 @@ async def test_a_reply_byte_by_byte_is_a_reply_unless_it_takes_too_long(bench):
 async def test_a_refused_answer_keeps_the_connection(bench):
     async with bench(counting()) as b:
         await b.values("DB1:20:INT")
-        session = b.driver._session
+        session = b.driver._owner._session
         b.faults.set(FaultKind.REFUSE)
         [reading] = await b.read("DB1:20:INT")
         assert reading.quality is Quality.BadUserAccessDenied
-        assert b.driver._session is session
+        assert b.driver._owner._session is session
 
 
 @pytest.mark.parametrize("kind", LIES + LOSSES)
@@ -113,7 +113,7 @@ async def test_several_jobs_under_way_are_matched_by_their_numbers(bench):
     wanted = [f"DB1:{2 * n}:INT" for n in range(1500)]
     async with bench(counting(), pdu=240, max_in_flight=4) as b:
         assert await b.values(*wanted) == list(range(1500))
-        assert b.driver._session.max_in_flight == 4
+        assert b.driver._owner._session.max_in_flight == 4
         b.faults.set(FaultKind.WRONG_SEQUENCE)
         assert await b.values(*wanted) == list(range(1500))
 
@@ -123,4 +123,4 @@ async def test_no_more_jobs_are_under_way_than_the_cpu_agreed_to(bench):
     cpu.max_in_flight = 2
     async with bench(cpu, pdu=240, max_in_flight=8) as b:
         await b.values("DB1:0:INT")
-        assert b.driver._session.max_in_flight == 2
+        assert b.driver._owner._session.max_in_flight == 2

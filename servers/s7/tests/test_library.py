@@ -10,7 +10,10 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 
 import pytest
+from factorylm_s7 import system_data
 from factorylm_s7.driver import S7Driver
+from factorylm_s7.owner import Owner
+from factorylm_s7.session import Session
 from factorylm_s7.simulated_cpu import STOPPED, SimulatedCpu
 from factorylm_s7.simulator import serving
 from factorylm_schema import Quality
@@ -182,13 +185,15 @@ def _state_of(client: Client) -> str:
 
 async def test_the_diagnostic_buffer_has_the_events_and_their_times(bench):
     """Its read_diagnostic_buffer starts at the list's header and looks for the time in the wrong place."""
-    from factorylm_s7 import system_data
-
     async with bench(system_lists=True) as b:
-        entries = await b.driver._owned(lambda deadline: system_data.diagnostic_buffer(b.driver._connected(deadline)))
+        entries = await b.driver._owned(_diagnostic_buffer)
         noon = datetime(2026, 11, 20, 13, 45)  # noqa: DTZ001
         assert [(entry.event, entry.time) for entry in entries] == [(n, noon) for n in (0x4302, 0x4301, 0x4300)]
         assert str(entries[0]) == "2026-11-20 13:45:00 0x4302 from STARTUP to RUN"
+
+
+def _diagnostic_buffer(owner: Owner, deadline: float) -> list[system_data.Entry]:
+    return system_data.diagnostic_buffer(owner.connected(deadline))
 
 
 async def test_protection_is_read_from_the_list_that_cpus_have(bench):
@@ -235,21 +240,21 @@ async def test_the_connection_takes_no_longer_than_the_device_allows(device):
         await driver.close()
 
 
-async def test_one_thread_owns_the_connection(bench):
+async def test_one_thread_owns_the_connection(bench, monkeypatch):
     """Its client is not safe between threads."""
+    users, receive = set(), Session._receive
+
+    def noted(session: Session) -> bytes:
+        users.add(threading.current_thread().name)
+        return receive(session)
+
+    monkeypatch.setattr(Session, "_receive", noted)
     async with bench() as b:
-        owners, connected = set(), b.driver._connected
-
-        def noted(deadline: float) -> object:
-            owners.add(threading.current_thread().name)
-            return connected(deadline)
-
-        b.driver._connected = noted
         for _ in range(5):
             await b.values("DB1:0:INT")
         await b.driver.browse("DB", "", 5, "")
-        assert len(owners) == 1
-        assert owners != {threading.current_thread().name}
+    assert len(users) == 1
+    assert users != {threading.current_thread().name}
 
 
 def test_a_text_in_round_brackets_is_refused_where_it_is_written():
@@ -264,4 +269,4 @@ async def test_the_largest_pdu_is_asked_for_and_the_cpus_is_used(bench):
     """Its default asks for 480."""
     async with bench() as b:
         await b.values("DB1:0:INT")
-        assert b.driver._session.budget.pdu == 960
+        assert b.driver._owner._session.budget.pdu == 960

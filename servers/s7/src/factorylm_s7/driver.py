@@ -1,9 +1,7 @@
 """One S7 CPU: reads tags with the fewest jobs, writes one tag once, never trusts an unfit answer."""
 
-import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
@@ -12,11 +10,9 @@ from factorylm_schema import (
     BadReplyError,
     Device,
     DeviceError,
-    DeviceRefusedError,
     DeviceTimeoutError,
     Diagnosis,
     Identity,
-    OutcomeUnknownError,
     Reading,
     Tag,
     Value,
@@ -29,7 +25,7 @@ from factorylm_s7.address import Address, parse
 from factorylm_s7.browse import browse_blocks
 from factorylm_s7.diagnosis import Ladder
 from factorylm_s7.dialect import DeviceOptions, options_of, unwritable
-from factorylm_s7.endpoint import parse_url
+from factorylm_s7.endpoint import Endpoint, parse_url
 from factorylm_s7.layout import (
     Answers,
     Found,
@@ -42,6 +38,7 @@ from factorylm_s7.layout import (
     range_of,
     reading_of,
 )
+from factorylm_s7.owner import Owner
 from factorylm_s7.pdu import Refusal
 from factorylm_s7.plan import Budget, Range
 from factorylm_s7.refusals import refused
@@ -53,7 +50,6 @@ T = TypeVar("T")
 Fetched: TypeAlias = tuple[Sequence[Place | Misplaced], dict[Range, Found]]
 
 _MOST_REMEMBERED = 4096
-_GRACE_S = 0.2  # for the thread to notice that its connection was cut
 
 
 def _utc_now() -> datetime:
@@ -67,24 +63,21 @@ def connect(device: Device) -> "S7Driver":
 
 @dataclass
 class S7Driver:
-    """One CPU (factorylm_skill.driver.Driver, Browses, Diagnoses).
-
-    python-snap7 blocks, and its objects may not be shared between threads: everything below `_owned` runs in
-    one thread, which alone touches the session.
-    """
+    """One CPU (factorylm_skill.driver.Driver, Browses, Diagnoses). What takes an Owner runs in its thread."""
 
     device: Device
     now: Callable[[], datetime] = _utc_now
     requests_sent: int = 0
     _options: DeviceOptions = field(init=False)
     _manners: Manners = field(init=False)
-    _session: Session | None = None
-    _thread: ThreadPoolExecutor | None = None
+    _endpoint: Endpoint = field(init=False)
+    _owner: Owner | None = None
     _layout: Layout | None = None
     _refused: set[Range] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._options = options = options_of(self.device)
+        self._endpoint = parse_url(self.device.url)
         self._manners = Manners(
             role=options.role,
             pdu=options.pdu,
@@ -96,24 +89,26 @@ class S7Driver:
         """Who the CPU says it is; empty unless the operator allowed reading system lists."""
         if not self._options.system_lists:
             return Identity()
-        return await self._owned(lambda deadline: identity(self._connected(deadline)))
+        return await self._owned(lambda owner, deadline: identity(owner.connected(deadline)))
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
-        return await self._owned(lambda deadline: self._read(tags, deadline))
+        return await self._owned(lambda owner, deadline: self._read(owner, tags, deadline))
 
     async def fetch(self, tags: Sequence[Tag]) -> Fetched:
         """What the CPU answers for `tags`, before it is made into readings."""
-        return await self._owned(lambda deadline: self._fetch(tags, deadline))
+        return await self._owned(lambda owner, deadline: self._fetch(owner, tags, deadline))
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
         address, data = _to_send(tag, value)
-        await self._owned(lambda deadline: self._write(tag, address, data, deadline))
+        await self._owned(lambda owner, deadline: self._write(owner.connected(deadline), tag, address, data))
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """The CPU's blocks: their kinds, and the blocks of one kind."""
-        return await self._owned(lambda deadline: browse_blocks(self._connected(deadline), path, search, limit, cursor))
+        return await self._owned(
+            lambda owner, deadline: browse_blocks(owner.connected(deadline), path, search, limit, cursor)
+        )
 
     async def diagnose(self) -> Diagnosis:
         """The ladder from the network to the CPU's state."""
@@ -121,107 +116,45 @@ class S7Driver:
 
     async def close(self) -> None:
         """Say goodbye, and let go of connection and thread."""
-        thread, self._thread = self._thread, None
-        if thread is None:
-            return
-        goodbye = asyncio.get_running_loop().run_in_executor(thread, self._drop)
-        await asyncio.wait([goodbye], timeout=_GRACE_S)
-        self._cut()
-        thread.shutdown(wait=False)
+        owner, self._owner = self._owner, None
+        if owner:
+            await owner.close()
 
-    # -- the thread that owns the connection --------------------------------------------------------------
-
-    async def _owned(self, work: Callable[[float], T]) -> T:
-        """Do `work` (it is told its deadline) in the connection's thread, within the device's timeout."""
-        self._thread = self._thread or ThreadPoolExecutor(1, f"s7-{self.device.name}")
-        deadline = time.monotonic() + self.device.timeout_s
-        job = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, deadline)
-        try:
-            # A reply that trickles in restarts the wire's own timeout with every byte, so time is kept here, too
-            await asyncio.wait([job], timeout=self.device.timeout_s + _GRACE_S / 2)
-            if not job.done():
-                self._cut()
-                await asyncio.wait([job], timeout=_GRACE_S)
-        except asyncio.CancelledError:
-            self._cut()
-            job.add_done_callback(_forget)
-            raise
-        if job.done():
-            return job.result()
-        job.add_done_callback(_forget)
-        raise self._abandoned()
-
-    def _cut(self) -> None:
-        if self._session:
-            self._session.abort()
-
-    def _abandoned(self) -> DeviceTimeoutError:
-        """The thread hangs where nothing can wake it (a name server that is silent): go on with a new one."""
-        if self._thread:
-            self._thread.shutdown(wait=False)
-        self._thread = self._session = None
-        return DeviceTimeoutError(
-            f"{parse_url(self.device.url)} could not be reached in time",
-            hint="Is the name server up? Try the IP address",
-        )
-
-    def _guarded(self, work: Callable[[float], T], deadline: float) -> T:
-        try:
-            return work(deadline)
-        except DeviceRefusedError:
-            raise
-        except (DeviceError, OutcomeUnknownError):
-            self._drop()
-            raise
-
-    def _connected(self, deadline: float) -> Session:
-        """The session, if it is sound; otherwise a new one."""
-        session = self._session
-        if session is None or not session.is_quiet:
-            session = self._fresh(deadline)
-            session.open()
-        session.deadline = deadline
-        return session
-
-    def _fresh(self, deadline: float) -> Session:
-        self._drop()
-        self._session = Session(parse_url(self.device.url), self._manners, deadline)
-        return self._session
-
-    def _drop(self) -> None:
-        session, self._session = self._session, None
-        if session:
-            session.close()
+    async def _owned(self, work: Callable[[Owner, float], T]) -> T:
+        """Do `work` in the thread that owns the connection, within the device's timeout."""
+        if self._owner is None or self._owner.lost:
+            self._owner = Owner(self._endpoint, self._manners)
+        return await self._owner.do(work, self.device.timeout_s)
 
     # -- reading ------------------------------------------------------------------------------------------
 
-    def _read(self, tags: Sequence[Tag], deadline: float) -> list[Reading]:
+    def _read(self, owner: Owner, tags: Sequence[Tag], deadline: float) -> list[Reading]:
         if not any(isinstance(place_of(tag), Place) for tag in tags):
             moment = self.now()
             return [reading_of(place_of(tag), {}, moment) for tag in tags]  # nothing that could be asked
-        places, found = self._fetch(tags, deadline)
+        places, found = self._fetch(owner, tags, deadline)
         moment = self.now()
         return [reading_of(place, found, moment) for place in places]
 
-    def _fetch(self, tags: Sequence[Tag], deadline: float) -> Fetched:
-        budget = self._connected(deadline).budget
+    def _fetch(self, owner: Owner, tags: Sequence[Tag], deadline: float) -> Fetched:
+        budget = owner.connected(deadline).budget
         layout = self._layout
         if layout is None or not layout.fits(tags, budget, self._refused):
             layout = self._layout = Layout(tags, budget, self._refused)
-        answers = self._ask(layout.questions, deadline)
+        answers = self._ask(owner, layout.questions, deadline)
         found = layout.questions.found(answers)
         if self._refused or not is_clean(answers):
-            found |= self._asked_apart(layout.questions.suspects(answers), budget, deadline)
+            found |= self._asked_apart(owner, layout.questions.suspects(answers), deadline)
             self._remember(found)
         return layout.places, found
 
-    def _asked_apart(self, suspects: set[Range], budget: Budget, deadline: float) -> dict[Range, Found]:
+    def _asked_apart(self, owner: Owner, suspects: set[Range], deadline: float) -> dict[Range, Found]:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
         if not suspects:
             return {}
-        questions = Questions(set(), suspects, budget)
+        questions = Questions(set(), suspects, owner.connected(deadline).budget)
         try:
-            return questions.found(self._ask(questions, deadline))
+            return questions.found(self._ask(owner, questions, deadline))
         except DeviceError as error:
             return dict.fromkeys(suspects, error)
 
@@ -232,49 +165,37 @@ class S7Driver:
         if len(self._refused) + len(refused) <= _MOST_REMEMBERED:
             self._refused |= refused
 
-    def _ask(self, questions: Questions, deadline: float) -> Answers:
+    def _ask(self, owner: Owner, questions: Questions, deadline: float) -> Answers:
         """Each job's answers, or why there are none; asked again once on a fresh connection.
 
         Raises only when nothing at all was answered.
         """
         batch = Batch(jobs=questions.jobs)
-        failure = self._attempt(batch, questions.budget, deadline)
+        failure = _attempted(owner, batch, questions.budget, deadline)
         if failure and self._worth_a_second(failure, deadline):
-            failure = self._attempt(batch, questions.budget, deadline)
+            failure = _attempted(owner, batch, questions.budget, deadline)
         self.requests_sent += batch.sent
         if failure and all(answer is None for answer in batch.answers):
             raise failure
         return [failure if answer is None else answer for answer in batch.answers]  # type: ignore[misc]
-
-    def _attempt(self, batch: Batch, budget: Budget, deadline: float) -> DeviceError | None:
-        try:
-            session = self._connected(deadline)
-            if session.budget != budget:
-                raise BadReplyError("the CPU changed its PDU size while it was read", hint="Repeat the request")
-            session.read(batch)
-        except DeviceError as error:
-            self._drop()
-            return error
-        return None
 
     def _worth_a_second(self, failure: DeviceError, deadline: float) -> bool:
         """There is time for another answer, and the first attempt got as far as a connection."""
         needed_s = 0.8 * self._manners.patience_s if isinstance(failure, DeviceTimeoutError) else 0.05
         return deadline - time.monotonic() >= needed_s and not isinstance(failure, UnreachableError)
 
-    def _diagnose(self, deadline: float) -> Diagnosis:
+    def _diagnose(self, owner: Owner, deadline: float) -> Diagnosis:
         ladder = Ladder(
             device=self.device,
             options=self._options,
-            session=self._fresh(deadline),
-            read=lambda tags: self._read(tags, deadline),
+            session=owner.fresh(deadline),
+            read=lambda tags: self._read(owner, tags, deadline),
         )
         return ladder.climb()
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def _write(self, tag: Tag, address: Address, data: bytes, deadline: float) -> None:
-        session = self._connected(deadline)
+    def _write(self, session: Session, tag: Tag, address: Address, data: bytes) -> None:
         place, bit = range_of(address), None
         if address.type == "BOOL":
             place, bit = Range(place.area, place.block, address.start, address.start + 1), address.bit
@@ -301,6 +222,19 @@ class S7Driver:
         return Range(place.area, place.block, place.start + width, place.end)
 
 
+def _attempted(owner: Owner, batch: Batch, budget: Budget, deadline: float) -> DeviceError | None:
+    """Ask what is still open; why that failed, if it did."""
+    try:
+        session = owner.connected(deadline)
+        if session.budget != budget:
+            return BadReplyError("the CPU changed its PDU size while it was read", hint="Repeat the request")
+        session.read(batch)
+    except DeviceError as error:
+        owner.drop()
+        return error
+    return None
+
+
 def _to_send(tag: Tag, value: Value) -> tuple[Address, bytes]:
     """Where to write and which bytes; WriteRefusedError where that cannot be."""
     try:
@@ -312,9 +246,3 @@ def _to_send(tag: Tag, value: Value) -> tuple[Address, bytes]:
     if why:
         raise WriteRefusedError(f"{tag.id} cannot be written: {why}")
     return address, data
-
-
-def _forget(job: "asyncio.Future[T]") -> None:
-    """Take note of an outcome that nobody waits for."""
-    if not job.cancelled():
-        job.exception()

@@ -86,8 +86,10 @@ class Session:
 
     def open(self) -> None:
         """Connect and negotiate."""
+        with self._translated():
+            left_s = self._left()
         try:
-            self._wire.connect(timeout=self._left())
+            self._wire.connect(timeout=left_s)
         except S7TimeoutError as error:
             self.stage = "connection"
             raise DeviceTimeoutError(
