@@ -124,3 +124,20 @@ async def test_no_more_jobs_are_under_way_than_the_cpu_agreed_to(bench):
     async with bench(cpu, pdu=240, max_in_flight=8) as b:
         await b.values("DB1:0:INT")
         assert b.driver._owner._session.max_in_flight == 2
+
+
+async def test_a_loss_while_a_bad_tag_is_isolated_costs_no_other_tag(bench):
+    """The second round, in which the tags of a refused item are asked for one by one, is lost altogether."""
+    cpu = SimulatedCpu(blocks={1: bytearray(16), 2: bytearray(16)})
+    async with bench(cpu, timeout_s=0.4) as b:
+        answer = cpu.answer
+
+        def silent_from_the_second_on(question: bytes) -> bytes:
+            if question[10] == 4:  # the first read job; the fault strikes from the next one on
+                b.faults.set(FaultKind.DROP, times=None)
+            return answer(question)
+
+        cpu.answer = silent_from_the_second_on
+        readings = await b.read("DB1:14:INT", "DB1:16:INT", "DB2:0:INT")
+    assert [reading.value for reading in readings] == [None, None, 0]
+    assert {reading.quality for reading in readings[:2]} <= {Quality.BadTimeout, Quality.BadNoCommunication}

@@ -144,15 +144,15 @@ class S7Driver:
         answers = self._ask(owner, layout.questions, deadline)
         found = layout.questions.found(answers)
         if self._refused or not is_clean(answers):
-            found |= self._asked_apart(owner, layout.questions.suspects(answers), deadline)
+            found |= self._asked_apart(owner, layout.questions.suspects(answers), budget, deadline)
             self._remember(found)
         return layout.places, found
 
-    def _asked_apart(self, owner: Owner, suspects: set[Range], deadline: float) -> dict[Range, Found]:
+    def _asked_apart(self, owner: Owner, suspects: set[Range], budget: Budget, deadline: float) -> dict[Range, Found]:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
         if not suspects:
             return {}
-        questions = Questions(set(), suspects, owner.connected(deadline).budget)
+        questions = Questions(set(), suspects, budget)
         try:
             return questions.found(self._ask(owner, questions, deadline))
         except DeviceError as error:

@@ -3,6 +3,7 @@
 Sizes and layouts: Siemens, "STEP 7 Basic/Professional" system manual, chapter "Data types".
 """
 
+import math
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -107,18 +108,20 @@ def _decode_real(data: bytes) -> float:
 
 
 def _encode_real(value: Value) -> bytes:
-    if isinstance(value, bool | str):
-        raise ValueError(f"a REAL is a number, not {value!r}")  # noqa: TRY004
     try:
-        return _REAL.pack(value)
+        return _REAL.pack(_finite(value, "REAL"))
     except OverflowError:
         raise ValueError(f"{value} does not fit a REAL (-3.4e38 to 3.4e38)") from None
 
 
 def _encode_lreal(value: Value) -> bytes:
-    if isinstance(value, bool | str):
-        raise ValueError(f"an LREAL is a number, not {value!r}")  # noqa: TRY004
-    return _LREAL.pack(value)
+    return _LREAL.pack(_finite(value, "LREAL"))
+
+
+def _finite(value: Value, name: str) -> int | float:
+    if isinstance(value, bool | str) or not math.isfinite(value):
+        raise ValueError(f"a {name} is a number, not {value!r}")
+    return value
 
 
 _REAL = struct.Struct(">f")
