@@ -81,7 +81,8 @@ class Ladder:
         """One small read in each block and area that the plant file names: who is closed, and why."""
         places = [place for place in map(place_of, self.device.tags.values()) if isinstance(place, Place)]
         probes = _smallest_of_each_area(places) or {"M": Range(Area.MARKER.code, 0, 0, 1)}
-        questions = Questions(set(), set(probes.values()), self.session.budget)
+        ranges = list(probes.values())
+        questions = Questions(ranges, set(ranges), self.session.budget)
         batch = Batch(jobs=questions.jobs)
         try:
             self.session.read(batch)
@@ -89,7 +90,7 @@ class Ladder:
             self._add("access", "failed", error.message, error.hint)
             raise _NoFurtherError from error
         said = questions.found([items or [] for items in batch.answers])
-        refusals = {name: answer for name, probe in probes.items() if isinstance(answer := said[probe], Refusal)}
+        refusals = {name: answer for name, answer in zip(probes, said, strict=True) if isinstance(answer, Refusal)}
         if not refusals:
             self._add("access", "passed", f"{', '.join(probes)} can be read")
             return

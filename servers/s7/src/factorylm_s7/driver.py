@@ -1,7 +1,7 @@
 """One S7 CPU: reads tags with the fewest jobs, writes one tag once, never trusts an unfit answer."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeAlias, TypeVar
@@ -30,13 +30,11 @@ from factorylm_s7.layout import (
     Answers,
     Found,
     Layout,
-    Misplaced,
     Place,
     Questions,
     is_clean,
     place_of,
     range_of,
-    reading_of,
 )
 from factorylm_s7.owner import Owner
 from factorylm_s7.pdu import Refusal
@@ -47,7 +45,7 @@ from factorylm_s7.system_data import identity
 from factorylm_s7.values import encode
 
 T = TypeVar("T")
-Fetched: TypeAlias = tuple[Sequence[Place | Misplaced], dict[Range, Found]]
+Fetched: TypeAlias = tuple[Layout, list[Found]]
 
 _MOST_REMEMBERED = 4096
 
@@ -129,41 +127,51 @@ class S7Driver:
     # -- reading ------------------------------------------------------------------------------------------
 
     def _read(self, owner: Owner, tags: Sequence[Tag], deadline: float) -> list[Reading]:
-        if not any(isinstance(place_of(tag), Place) for tag in tags):
-            moment = self.now()
-            return [reading_of(place_of(tag), {}, moment) for tag in tags]  # nothing that could be asked
-        places, found = self._fetch(owner, tags, deadline)
-        moment = self.now()
-        return [reading_of(place, found, moment) for place in places]
+        if not any(isinstance(place_of(tag), Place) for tag in tags):  # nothing that could be asked
+            return Layout(tags, Budget(0), set()).readings([], self.now())
+        layout, found = self._fetch(owner, tags, deadline)
+        return layout.readings(found, self.now())
 
     def _fetch(self, owner: Owner, tags: Sequence[Tag], deadline: float) -> Fetched:
+        layout = self._laid_out(owner, tags, deadline)
+        answers = self._ask(owner, layout.questions, deadline)
+        found = layout.questions.found(answers)
+        if layout.refused or not is_clean(answers):
+            self._ask_apart(owner, layout.questions, answers, found, deadline)
+            self._remember(layout.ranges, found)
+        return layout, found
+
+    def _laid_out(self, owner: Owner, tags: Sequence[Tag], deadline: float) -> Layout:
+        """Where the tags are and what to ask; kept for the next time, since the same tags are read again."""
         budget = owner.connected(deadline).budget
         layout = self._layout
         if layout is None or not layout.fits(tags, budget, self._refused):
             layout = self._layout = Layout(tags, budget, self._refused)
-        answers = self._ask(owner, layout.questions, deadline)
-        found = layout.questions.found(answers)
-        if self._refused or not is_clean(answers):
-            found |= self._asked_apart(owner, layout.questions.suspects(answers), budget, deadline)
-            self._remember(found)
-        return layout.places, found
+        return layout
 
-    def _asked_apart(self, owner: Owner, suspects: set[Range], budget: Budget, deadline: float) -> dict[Range, Found]:
+    def _ask_apart(
+        self, owner: Owner, questions: Questions, answers: Answers, found: list[Found], deadline: float
+    ) -> None:
         """Ask again for what was refused together with its neighbours: one bad tag costs one tag."""
+        suspects = questions.suspects(answers)
         if not suspects:
-            return {}
-        questions = Questions(set(), suspects, budget)
+            return
+        ranges = [questions.ranges[at] for at in suspects]
+        again = Questions(ranges, set(ranges), questions.budget)
         try:
-            return questions.found(self._ask(owner, questions, deadline))
+            told = again.found(self._ask(owner, again, deadline))
         except DeviceError as error:
-            return dict.fromkeys(suspects, error)
+            told = [error] * len(ranges)
+        for at, each in zip(suspects, told, strict=True):
+            found[at] = each
 
-    def _remember(self, found: Mapping[Range, Found]) -> None:
+    def _remember(self, ranges: Sequence[Range], found: Sequence[Found]) -> None:
         """What was refused is asked for alone from now on, until it answers."""
-        self._refused -= {each for each in self._refused if isinstance(found.get(each), bytes)}
-        refused = {each for each, answer in found.items() if isinstance(answer, Refusal) and answer.is_of_an_item}
-        if len(self._refused) + len(refused) <= _MOST_REMEMBERED:
-            self._refused |= refused
+        for each, answer in zip(ranges, found, strict=True):
+            if isinstance(answer, bytes):
+                self._refused.discard(each)
+            elif isinstance(answer, Refusal) and answer.is_of_an_item and len(self._refused) < _MOST_REMEMBERED:
+                self._refused.add(each)
 
     def _ask(self, owner: Owner, questions: Questions, deadline: float) -> Answers:
         """Each job's answers, or why there are none; asked again once on a fresh connection.

@@ -2,7 +2,7 @@
 
 import json
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -70,40 +70,51 @@ class Layout:
         self.tags = list(tags)
         self.budget = budget
         self.places = [place_of(tag) for tag in tags]
-        self.ranges = {place.range for place in self.places if isinstance(place, Place)}
-        self.refused = self.ranges & refused
-        self.questions = Questions(self.ranges - self.refused, self.refused, budget)
+        self.ranges = list(dict.fromkeys(place.range for place in self.places if isinstance(place, Place)))
+        self._asked = frozenset(self.ranges)
+        self.refused = self._asked & refused
+        self.questions = Questions(self.ranges, self.refused, budget)
+        index = {each: at for at, each in enumerate(self.ranges)}
+        self._at = [index[place.range] if isinstance(place, Place) else -1 for place in self.places]
 
     def fits(self, tags: Sequence[Tag], budget: Budget, refused: AbstractSet[Range]) -> bool:
         """Made for just this: the same tags are read again and again."""
         same = len(tags) == len(self.tags) and all(map(is_, tags, self.tags))
-        return same and budget == self.budget and self.refused == self.ranges & refused
+        return same and budget == self.budget and self.refused == self._asked & refused
+
+    def readings(self, found: Sequence[Found], time: datetime) -> list[Reading]:
+        """One reading per tag, out of what was found for each of `ranges`."""
+        return [
+            no_address(place, time) if isinstance(place, Misplaced) else reading_of(place, found[at], time)
+            for place, at in zip(self.places, self._at, strict=True)
+        ]
 
 
 class Questions:
-    """Ranges as jobs: those `together` share items with their neighbours, each of those `apart` is one of its own."""
+    """Ranges as jobs: neighbours share items, but each of those `apart` is an item of its own."""
 
-    def __init__(self, together: AbstractSet[Range], apart: AbstractSet[Range], budget: Budget) -> None:
+    def __init__(self, ranges: Sequence[Range], apart: AbstractSet[Range], budget: Budget) -> None:
+        self.ranges = ranges
         self.budget = budget
-        asked = {each: each for each in together} | {each: alone(each) for each in apart}
-        self.jobs = plan(asked.values(), budget)
+        asked = [alone(each) if each in apart else each for each in ranges]
+        self.jobs = plan(asked, budget)
         items = sorted((item, job, index) for job, parts in enumerate(self.jobs) for index, item in enumerate(parts))
         self._shared = [entry for entry in items if not entry[0].alone]
         self._starts = [_start(item) for item, _, _ in self._shared]
         self._own = {item: (job, index) for item, job, index in items if item.alone}
-        ways = {each: [self._spot(piece) for piece in pieces_of(asked[each], budget)] for each in asked}
-        self._whole = [(each, *way[0]) for each, way in ways.items() if len(way) == 1]
-        self._in_parts = {each: way for each, way in ways.items() if len(way) > 1}
+        self._ways = [[self._spot(piece) for piece in pieces_of(each, budget)] for each in asked]
+        self._spots = [way[0] for way in self._ways]
+        self._in_parts = any(len(way) > 1 for way in self._ways)
 
-    def found(self, answers: Answers) -> dict[Range, Found]:
+    def found(self, answers: Answers) -> list[Found]:
         """Each range's bytes, or why there are none."""
-        parts = {each: _joined([_cut_out(spot, answers) for spot in way]) for each, way in self._in_parts.items()}
-        if is_clean(answers):  # a thousand tags, nearly always all well: this line is most of their cost
-            return parts | {each: answers[job][item][start:end] for each, job, item, start, end in self._whole}  # type: ignore[index]
-        return parts | {each: _cut_out(_Spot(*spot), answers) for each, *spot in self._whole}
+        if is_clean(answers) and not self._in_parts:
+            # A thousand tags, nearly always all well: this line is most of what they cost beside the wire
+            return [answers[job][item][start:end] for job, item, start, end in self._spots]  # type: ignore[index]
+        return [_joined([_cut_out(spot, answers) for spot in way]) for way in self._ways]
 
-    def suspects(self, answers: Answers) -> set[Range]:
-        """The ranges that may have been refused only for a neighbour in the same item."""
+    def suspects(self, answers: Answers) -> list[int]:
+        """Which of the ranges may have been refused only for a neighbour in the same item."""
         refused = {
             (job, index): self.jobs[job][index]
             for job, items in enumerate(answers)
@@ -111,11 +122,11 @@ class Questions:
             for index, answer in enumerate(items)
             if isinstance(answer, Refusal) and answer.is_of_an_item
         }
-        if not refused:
-            return set()
-        spots = [(each, spot[0], spot[1]) for each, *spot in self._whole]
-        spots += [(each, spot.job, spot.item) for each, way in self._in_parts.items() for spot in way]
-        return {each for each, job, item in spots if refused.get((job, item), each) not in (each, alone(each))}
+        return [
+            at
+            for at, (each, way) in enumerate(zip(self.ranges, self._ways, strict=True))
+            if any(refused.get((spot.job, spot.item), each) not in (each, alone(each)) for spot in way)
+        ]
 
     def _spot(self, piece: Range) -> "_Spot":
         """Where the bytes of `piece` stand in the answers."""
@@ -165,17 +176,19 @@ def _cut_out(spot: _Spot, answers: Answers) -> Found:
 # -- from bytes to readings ---------------------------------------------------------------------------------
 
 
-def reading_of(place: Place | Misplaced, found: Mapping[Range, Found], time: datetime) -> Reading:
+def reading_of(place: Place, answer: Found, time: datetime) -> Reading:
     """The reading of one tag."""
-    if isinstance(place, Misplaced):
-        hint = "Write an address such as %DB1.DBD4:REAL"
-        return _none(place.tag, time, Quality.BadNodeIdInvalid, place.problem, hint)
-    answer = found[place.range]
     if isinstance(answer, Refusal):
         return _none(place.tag, time, *meaning(answer), address=place.told)
     if isinstance(answer, DeviceError):
         return _none(place.tag, time, answer.quality, answer.message, answer.hint, address=place.told)
     return _decoded(place, answer, time)
+
+
+def no_address(place: Misplaced, time: datetime) -> Reading:
+    """The reading of a tag that nothing was asked for."""
+    hint = "Write an address such as %DB1.DBD4:REAL"
+    return _none(place.tag, time, Quality.BadNodeIdInvalid, place.problem, hint)
 
 
 def _decoded(place: Place, data: bytes, time: datetime) -> Reading:
