@@ -1,4 +1,4 @@
-"""How a node is named: `nsu=urn:vendor:plant;s=Pump1.Speed`, by namespace URI, with `;index=3` for an element.
+"""How a node is named: `nsu=urn:vendor:plant;s=Pump1.Speed`, by namespace URI; `;index=3` is one element.
 
 Grammar after OPC 10000-6, 5.3.1.10 (NodeId as text) and 5.1.12 (`nsu=`). A namespace *number* may change when
 the server restarts; a URI does not, so the URI is the canonical form and a number is only accepted.
@@ -98,7 +98,9 @@ def _identifier(kind: str, text: str) -> int | str:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:11]) > 0xFFFFFFFF:
-        raise ValueError(f"i={text[:20]} is not a number from 0 to 4294967295; a name is written s={text[:20]}")
+        raise ValueError(
+            f"i={text[:20]} is not a number from 0 to 4294967295; a name is written s={text[:20]}"
+        )
     return int(text)
 
 

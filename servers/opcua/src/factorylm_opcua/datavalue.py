@@ -1,8 +1,8 @@
 """Reads the answer to a Read request: bytes to samples, refusing anything that does not fit exactly.
 
 Only this one service is decoded here. It is what a poll spends its time on (four fifths of a large read is
-decoding), and it is where an answer must be checked to the last byte: asyncua accepts another service's answer
-under the same request id, fills missing array elements with empty lists, and does not mind what follows.
+decoding), and it is where an answer must be checked to the last byte: asyncua accepts another service's
+answer under the same request id, fills missing array elements with empty lists, and ignores what follows.
 Encoding after OPC 10000-6, 5.2.2.
 """
 
@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 READ_RESPONSE = 634  # NodeIds.csv: ReadResponse_Encoding_DefaultBinary
@@ -182,7 +182,7 @@ class _Reader:
         plain = _PLAIN.get(type_id)
         if plain:
             unpack, size, _letter = plain
-            return self.number(unpack, size)  # type: ignore[no-any-return]
+            return self.number(unpack, size)
         read = _READ.get(type_id)
         if read is None:
             raise ValueError(f"built-in type {type_id} does not exist")
@@ -195,14 +195,14 @@ class _Reader:
         self.at += 1
         return value
 
-    def number(self, unpack: Callable[[bytes, int], tuple], size: int):  # type: ignore[no-untyped-def, type-arg]
-        value = unpack(self.data, self.at)[0]
+    def number(self, unpack: Callable[[bytes, int], tuple[Any, ...]], size: int) -> int:
+        value: int = unpack(self.data, self.at)[0]
         self.at += size
         return value
 
     def length(self) -> int:
         """The length of an array or text; null (-1) counts as empty."""
-        value: int = self.number(_I32, 4)
+        value = self.number(_I32, 4)
         if value < -1:
             raise ValueError("a length is negative")
         return max(value, 0)

@@ -82,7 +82,7 @@ def check_device(device: Device) -> None:
         _check_method(name, method)
 
 
-def check_tag(tag: Tag, device: Device) -> None:
+def check_tag(tag: Tag, _device: Device) -> None:
     """Refuse an address or a type that OPC UA does not have."""
     parse(tag.address)
     _check_type(tag.type)
@@ -94,7 +94,9 @@ def check_tag(tag: Tag, device: Device) -> None:
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.username:
-        raise ValueError("a user does not belong in the url; name environment variables: user_env, password_env")
+        raise ValueError(
+            "a user does not belong in the url; name environment variables: user_env, password_env"
+        )
     if not parts.hostname or parts.query:
         raise ValueError("an OPC UA url looks like opc.tcp://host:4840 or opc.tcp://host:4840/path")
     try:
@@ -116,9 +118,9 @@ def _check_method(name: str, method: Method) -> None:
             raise ValueError(f"methods.{name}.{role}: {error}") from None
     for argument in method.arguments:
         _check_type(argument.type)
-        if argument.allowed is None and argument.type not in ("Boolean", "String"):
-            if argument.min is None or argument.max is None:
-                raise ValueError(f"methods.{name}: {argument.name} needs min and max, or a list of allowed values")
+        free = argument.type in ("Boolean", "String") or argument.allowed is not None
+        if not free and (argument.min is None or argument.max is None):
+            raise ValueError(f"methods.{name}: {argument.name} needs min and max, or allowed values")
 
 
 DIALECT = PlantDialect(

@@ -111,7 +111,8 @@ def _array_text(values: list[Decoded]) -> str:
     text = json.dumps(values, default=_plain, separators=(",", ":"), ensure_ascii=False)
     if len(text) > _LONGEST_ARRAY_TEXT:
         raise UnusableValueError(
-            f"the value is an array of {len(values)} elements", "read one element: add ;index=0 to the address"
+            f"the value is an array of {len(values)} elements",
+            "read one element: add ;index=0 to the address",
         )
     return text
 
