@@ -17,9 +17,7 @@ Kind = Literal["i", "s", "g", "b"]
 OPC_FOUNDATION = "http://opcfoundation.org/UA/"
 FORMS = "nsu=urn:vendor:plant;s=Pump1.Speed, nsu=urn:vendor:plant;i=1001, ns=2;s=Pump1.Speed, i=2258"
 
-_ADDRESS = re.compile(
-    r"(?:nsu=(?P<uri>[^;]+);|ns=(?P<number>\d{1,5});)?(?P<kind>[isgb])=(?P<identifier>.+)", re.DOTALL
-)
+_ADDRESS = re.compile(r"(?:nsu=(?P<uri>[^;]+);|ns=(?P<number>\d{1,5});)?(?P<kind>[isgb])=(?P<identifier>.+)", re.DOTALL)
 _ELEMENT = re.compile(r"(?P<rest>.+);index=(?P<element>\d{1,9}(?:,\d{1,9})*)", re.DOTALL)
 
 
@@ -98,9 +96,7 @@ def _identifier(kind: str, text: str) -> int | str:
 
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:11]) > 0xFFFFFFFF:
-        raise ValueError(
-            f"i={text[:20]} is not a number from 0 to 4294967295; a name is written s={text[:20]}"
-        )
+        raise ValueError(f"i={text[:20]} is not a number from 0 to 4294967295; a name is written s={text[:20]}")
     return int(text)
 
 

@@ -172,9 +172,7 @@ def judge_validity(certificate: x509.Certificate, now: datetime) -> str:
     """Why the certificate cannot be used at this time; empty when it can."""
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now < begins - _CLOCK_TOLERANCE:
-        return (
-            f"it is valid from {begins:%Y-%m-%d %H:%M} UTC, and the clock here says {now:%Y-%m-%d %H:%M} UTC"
-        )
+        return f"it is valid from {begins:%Y-%m-%d %H:%M} UTC, and the clock here says {now:%Y-%m-%d %H:%M} UTC"
     if now > ends:
         return f"it expired on {ends:%Y-%m-%d %H:%M} UTC"
     return ""

@@ -94,9 +94,7 @@ def check_tag(tag: Tag, _device: Device) -> None:
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.username:
-        raise ValueError(
-            "a user does not belong in the url; name environment variables: user_env, password_env"
-        )
+        raise ValueError("a user does not belong in the url; name environment variables: user_env, password_env")
     if not parts.hostname or parts.query:
         raise ValueError("an OPC UA url looks like opc.tcp://host:4840 or opc.tcp://host:4840/path")
     try:

@@ -46,9 +46,7 @@ async def read_tags(session: Session, tags: Sequence[Tag]) -> list[Reading]:
     samples = await _fetch(session, prepared.requests)
     now = session.clock()
     return [
-        refused(tag, place, now)
-        if position is None
-        else to_reading_of(tag, place.text, samples[position], now)
+        refused(tag, place, now) if position is None else to_reading_of(tag, place.text, samples[position], now)
         for tag, place, position in zip(tags, prepared.places, prepared.positions, strict=True)
     ]
 
@@ -101,12 +99,8 @@ def to_reading_of(tag: Tag, address: str, sample: Sample, now: datetime) -> Read
     except UnusableValueError as error:
         return bad_reading(tag, Quality.BadNotSupported, str(error), error.hint, time, address)
     if tag.type and TYPE_IDS[tag.type] != sample.type_id:
-        problem = (
-            f"the node is now of type {NAMES.get(sample.type_id, 'unknown')}, the plant file says {tag.type}"
-        )
-        return bad_reading(
-            tag, Quality.BadTypeMismatch, problem, "Check the node, then the plant file", time, address
-        )
+        problem = f"the node is now of type {NAMES.get(sample.type_id, 'unknown')}, the plant file says {tag.type}"
+        return bad_reading(tag, Quality.BadTypeMismatch, problem, "Check the node, then the plant file", time, address)
     reading = to_reading(tag, value, time, address=address)
     if quality.is_uncertain and reading.quality.is_good:
         problem, hint = words(sample.status)
@@ -116,9 +110,7 @@ def to_reading_of(tag: Tag, address: str, sample: Sample, now: datetime) -> Read
 
 def bad_reading(tag: Tag, quality: Quality, problem: str, hint: str, time: datetime, address: str) -> Reading:
     """Why there is no value."""
-    return Reading(
-        tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=address
-    )
+    return Reading(tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=address)
 
 
 def _nowhere(tag: Tag, problem: str, hint: str, quality: Quality) -> Place:
@@ -136,13 +128,10 @@ def _prepared(session: Session, tags: Sequence[Tag]) -> Prepared:
     unique, where = distinct([address for address, _ in nodes])
     by_address = dict(nodes)
     requests = [
-        read_parameters(by_address[address] for address in part)
-        for part in batches(unique, session.limits.read)
+        read_parameters(by_address[address] for address in part) for part in batches(unique, session.limits.read)
     ]
     position = iter(where)
-    return Prepared(
-        places=places, positions=[next(position) if was else None for was in asked], requests=requests
-    )
+    return Prepared(places=places, positions=[next(position) if was else None for was in asked], requests=requests)
 
 
 async def _fetch(session: Session, requests: Sequence[ReadParameters]) -> list[Sample]:
@@ -154,10 +143,8 @@ async def _fetch(session: Session, requests: Sequence[ReadParameters]) -> list[S
         if len(together) == 1:
             samples += await _one(session, together[0])
             continue
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_one(session, request)) for request in together]
-        for task in tasks:
-            samples += task.result()
+        for part in await asyncio.gather(*(_one(session, request) for request in together)):
+            samples += part
     return samples
 
 

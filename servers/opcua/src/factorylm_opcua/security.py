@@ -45,8 +45,7 @@ def choose_endpoint(offered: list[Endpoint], access: Access) -> Endpoint:
     if not fitting:
         raise DeviceRefusedError(
             f"{access.place} does not offer {access.security_text}",
-            hint="Set security and mode to what it offers: "
-            + ("; ".join(security_texts(offered)) or "nothing"),
+            hint="Set security and mode to what it offers: " + ("; ".join(security_texts(offered)) or "nothing"),
             quality=Quality.BadConfigurationError,
         )
     return max(fitting, key=lambda endpoint: endpoint.SecurityLevel)
@@ -82,9 +81,7 @@ def judge_server(endpoint: Endpoint, access: Access, now: datetime) -> str:
     certificate = x509.load_der_x509_certificate(der)
     if not judge_trust(certificate, pki_of(access).trusted()):
         return f"nobody here has trusted it yet (SHA-256 {fingerprint(der)})"
-    return judge_validity(certificate, now) or judge_application(
-        certificate, endpoint.Server.ApplicationUri or ""
-    )
+    return judge_validity(certificate, now) or judge_application(certificate, endpoint.Server.ApplicationUri or "")
 
 
 def user_token_fault(policy: TokenPolicy, mode: Any, endpoint_uri: str) -> str:
