@@ -70,6 +70,16 @@ def decode_reply(data: bytes) -> Reply:
     return Reply(service, handle, result, samples)
 
 
+def decode_sample(data: bytes) -> Sample:
+    """The whole of `data` as one DataValue."""
+    reader = _Reader(data)
+    try:
+        sample = reader.sample()
+    except (struct.error, IndexError, ValueError, OverflowError, RecursionError) as error:
+        raise MalformedReplyError(str(error)) from error
+    return sample
+
+
 def to_time(ticks: int) -> datetime | None:
     """UTC of 100 ns ticks since 1601; None at both ends of the range, which mean 'not known'."""
     if ticks <= 0 or ticks >= _LAST_TICK:

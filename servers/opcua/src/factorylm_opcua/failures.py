@@ -42,6 +42,11 @@ class Progress:
     step: Step = Step.CONNECT
 
 
+def _bad(code: int) -> Quality:
+    quality = quality_of(code)
+    return quality if quality.is_bad else Quality.Bad
+
+
 # After these the connection's session is gone; a fresh one may do (OPC 10000-4, 5.6 and 7.39.2)
 _SESSION_LOST = frozenset(
     {
@@ -73,16 +78,19 @@ class RefusedError(DeviceRefusedError):
 
     def __init__(self, code: int, doing: str) -> None:
         said, hint = words(code)
-        super().__init__(f"{said}, asked for: {doing}", hint=hint, quality=quality_of(code))
+        super().__init__(f"{doing} refused: {said}", hint=hint, quality=_bad(code))
         self.status = code
 
 
-def told(error: BaseException, step: Step, place: str, *, distrusted: bool = False) -> DeviceError:
-    """`error` in our words. `distrusted`: we closed the connection over an answer that did not fit."""
+def told(error: BaseException, step: Step, place: str, *, doing: str = "", distrusted: bool = False) -> DeviceError:
+    """`error` in our words, met at `step` while `doing` something.
+
+    `distrusted`: we closed the connection ourselves, over an answer that did not fit.
+    """
     if isinstance(error, DeviceError):
         return error
     if isinstance(error, StatusCodeError):
-        return _status(error.code, step, place)
+        return _status(error.code, doing or step.value, place)
     if isinstance(error, TimeoutError):
         return _timeout(step, place)
     if distrusted:
@@ -98,11 +106,11 @@ def told(error: BaseException, step: Step, place: str, *, distrusted: bool = Fal
     )
 
 
-def _status(code: int, step: Step, place: str) -> DeviceError:
+def _status(code: int, doing: str, place: str) -> DeviceError:
     if code in _SESSION_LOST:
         said, _hint = words(code)
         return NotConnectedError(f"{place} ended the session: {said}", hint="Try again")
-    return RefusedError(code, step.value)
+    return RefusedError(code, doing)
 
 
 def _timeout(step: Step, place: str) -> DeviceError:

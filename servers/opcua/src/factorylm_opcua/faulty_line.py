@@ -124,7 +124,8 @@ class FaultyLine:
 
     async def _answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while message := await _message(reader):
-            fault = self.faults.take() if _carries_data(message) else None
+            writing = _service(message) == "WriteResponse"
+            fault = self.faults.take(writing=writing) if _carries_data(message) else None
             if not await self._sent(message, fault, writer):
                 return
 

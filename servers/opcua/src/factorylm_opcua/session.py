@@ -35,6 +35,7 @@ from factorylm_opcua.security import (
 T = TypeVar("T")
 
 _IDS = ua.ObjectIds
+_KINDS = (b"MSG", b"OPN", b"CLO", b"ACK", b"ERR")  # OPC 10000-6, 7.1.2.2
 _LIMIT_NODES = {
     "read": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "write": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
@@ -84,9 +85,9 @@ class Session:
         try:
             reply: Any = ua_binary.struct_from_binary(answer, data)
         except Exception as error:  # asyncua raises whatever the bytes lead it to
-            raise self._misfit(f"{answer.__name__} cannot be decoded") from error
+            raise self.misfit(f"{answer.__name__} cannot be decoded") from error
         if len(data) or reply.TypeId != _encoding_of(answer):
-            raise self._misfit(f"it is not a whole {answer.__name__}")
+            raise self.misfit(f"it is not a whole {answer.__name__}")
         self._check_handle(request, reply.ResponseHeader.RequestHandle)
         if not reply.ResponseHeader.ServiceResult.is_good():
             raise RefusedError(reply.ResponseHeader.ServiceResult.value, _name(request))
@@ -99,13 +100,13 @@ class Session:
         try:
             reply = decode_reply(data.read(len(data)))
         except MalformedReplyError as error:
-            raise self._misfit(f"a Read answer cannot be decoded: {error}") from error
+            raise self.misfit(f"a Read answer cannot be decoded: {error}") from error
         self._check_handle(request, reply.handle)
         if reply.result:
             raise RefusedError(reply.result, "Read")
         if reply.service != READ_RESPONSE or len(reply.samples) != len(nodes.NodesToRead):
             asked = len(nodes.NodesToRead)
-            raise self._misfit(f"{len(reply.samples)} values came back for {asked} asked")
+            raise self.misfit(f"{len(reply.samples)} values came back for {asked} asked")
         return reply.samples
 
     async def _exchange(self, request: Any, timeout_s: float | None) -> Any:
@@ -116,7 +117,9 @@ class Session:
             await self._renew()
             return await protocol.send_request(request, timeout_s or self.access.timeout_s)
         except Exception as error:  # asyncua raises whatever happens below it
-            raise told(error, Step.SERVICE, self.access.place, distrusted=self._distrusted) from error
+            raise told(
+                error, Step.SERVICE, self.access.place, doing=_name(request), distrusted=self._distrusted
+            ) from error
 
     async def _renew(self) -> None:
         """New keys after three quarters of the channel's life (OPC 10000-4, 5.5.2.1)."""
@@ -128,9 +131,10 @@ class Session:
 
     def _check_handle(self, request: Any, handle: int) -> None:
         if handle != request.RequestHeader.RequestHandle:
-            raise self._misfit("it belongs to another request")
+            raise self.misfit("it belongs to another request")
 
-    def _misfit(self, why: str) -> BadReplyError:
+    def misfit(self, why: str) -> BadReplyError:
+        """The error for an answer that does not fit its question."""
         return BadReplyError(
             f"the answer of {self.access.place} was thrown away: {why}",
             hint="Try again; if it stays so, look for a second program or a proxy on the line",
@@ -189,17 +193,28 @@ class Session:
         self._closing = True
         self.client.disconnect_socket()
 
-    def _note_distrust(self) -> None:
-        """Learn that asyncua hangs up by itself: it logs why and tells the waiting request only 'lost'."""
+    def guard(self) -> None:
+        """Learn that asyncua hangs up by itself, and make it do so over bytes that are no message.
+
+        It logs why and tells the waiting request only 'lost'; and for a message of an unknown kind and
+        enormous size it waits until the timeout.
+        """
         protocol = self.client.uaclient.protocol
         assert protocol is not None
-        hang_up = protocol.disconnect_socket
+        hang_up, receive = protocol.disconnect_socket, protocol.data_received
 
         def noted() -> None:
             self._distrusted = not self._closing
             hang_up()
 
+        def checked(data: bytes) -> None:
+            receive(data)
+            rest = protocol.receive_buffer or b""
+            if rest[:3] not in (_KINDS if len(rest) > 2 else (rest[:3],)):
+                noted()
+
         protocol.disconnect_socket = noted
+        protocol.data_received = checked
 
 
 # -- opening ------------------------------------------------------------------------------------
@@ -267,7 +282,7 @@ async def _unsecured(access: Access, progress: Progress) -> AsyncIterator[Sessio
 async def _connected(session: Session, progress: Progress) -> None:
     progress.step = Step.CONNECT
     await session.client.connect_socket()
-    session._note_distrust()  # noqa: SLF001
+    session.guard()
     progress.step = Step.HELLO
     await session.client.send_hello()
     progress.step = Step.CHANNEL

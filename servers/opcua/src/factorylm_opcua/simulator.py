@@ -22,8 +22,10 @@ from factorylm_skill.simulation import Simulation
 from factorylm_opcua.faulty_line import FaultyLine
 from factorylm_opcua.library import NodeId, ua
 from factorylm_opcua.pump import MODES, Pump
+from factorylm_opcua.small_address_space import SmallInternalServer
 
 NAMESPACE = "urn:factorylm:simulator:pump"
+_CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 _TICK_S = 0.1
 _HOT = 55.0  # Cel, where the alarm stands
 
@@ -109,9 +111,12 @@ class PumpServer:
 
     async def start(self, *, secure: Callable[[Any], Any] | None = None, live: bool = True) -> None:
         """Build the address space and listen on a free port; `secure` may set certificate and policies first."""
-        self.server = Server(user_manager=self.user_manager)
-        self.server.iserver.bind_condition_methods = 500
+        core = SmallInternalServer(self.user_manager)
+        core.bind_condition_methods = 500
+        self.server = Server(core)
         await self.server.init()
+        # asyncua's clock task takes a second to stop; the tick tells the time instead
+        self.server.disable_clock()
         self.server.set_endpoint("opc.tcp://127.0.0.1:0")
         self.server.set_server_name("FactoryLM simulator")
         await self.server.set_application_uri("urn:factorylm:simulator")
@@ -128,6 +133,8 @@ class PumpServer:
         )
         if live:
             self._ticking = asyncio.create_task(self._tick_for_ever())
+        else:
+            await self.tick()
 
     async def stop(self) -> None:
         """Stop ticking and listening."""
@@ -142,7 +149,8 @@ class PumpServer:
         return ua.NodeId(name, self.index)
 
     async def tick(self) -> None:
-        """Take over what was written, advance the pump, publish its values and its alarm."""
+        """Take over what was written, advance the pump, publish its values, its alarm and the time."""
+        await self.server.write_attribute_value(_CURRENT_TIME, _value("DateTime", _now()))
         read = self.server.read_attribute_value
         self.pump.setpoint = read(self.node("Pump.Setpoint")).Value.Value
         self.pump.mode = read(self.node("Pump.Mode")).Value.Value
@@ -205,11 +213,13 @@ class PumpServer:
         await self._put(signal, signal.reads(self.pump))
 
     async def _add_alarm(self, folder: Any) -> None:
-        self.alarm = await self.server.get_event_generator(ua.ObjectIds.OffNormalAlarmType, folder)
+        # emitted by the Server object: asyncua does not pass events up from where they happen
+        self.alarm = await self.server.get_event_generator(ua.ObjectIds.OffNormalAlarmType)
         event = self.alarm.event
         event.NodeId = self.node("Pump.BearingHot")
         event.ConditionName = "BearingHot"
         event.SourceName = "Pump"
+        event.SourceNode = folder.nodeid
         event.Severity = 700
         event.Retain = False
         event.EnabledState = ua.LocalizedText("Enabled", "en")
