@@ -84,7 +84,8 @@ class OpcuaDriver:
         await self.load()
         from factorylm_opcua.diagnosis import climb
 
-        return await climb(self.device, self.access)
+        await self.close()  # a server has few sessions
+        return await climb(self.device, self.access, self.pinned)
 
     async def sample(self, tags: Sequence[Tag], interval_s: float) -> AsyncIterator[list[Reading]]:
         """Changes as the server reports them, by a subscription that ends with the iterator."""

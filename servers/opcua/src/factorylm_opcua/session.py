@@ -6,8 +6,7 @@ connection here has one owner, sends nothing by itself, and after any doubt is d
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
@@ -51,7 +50,6 @@ class Offer:
 
     endpoints: list[Endpoint]
     server_time: datetime | None
-    round_trip_s: float
 
 
 @dataclass(kw_only=True)
@@ -70,7 +68,7 @@ class Session:
     limits: Limits = field(default_factory=Limits)
     remembered: dict[Any, Any] = field(default_factory=dict)
     _channel_since: float = field(default_factory=monotonic)
-    _distrusted: bool = False
+    distrusted: bool = False
     _closing: bool = False
 
     # -- requests -----------------------------------------------------------------------------
@@ -118,7 +116,7 @@ class Session:
             return await protocol.send_request(request, timeout_s or self.access.timeout_s)
         except Exception as error:  # asyncua raises whatever happens below it
             raise told(
-                error, Step.SERVICE, self.access.place, doing=_name(request), distrusted=self._distrusted
+                error, Step.SERVICE, self.access.place, doing=_name(request), distrusted=self.distrusted
             ) from error
 
     async def _renew(self) -> None:
@@ -204,7 +202,7 @@ class Session:
         hang_up, receive = protocol.disconnect_socket, protocol.data_received
 
         def noted() -> None:
-            self._distrusted = not self._closing
+            self.distrusted = not self._closing
             hang_up()
 
         def checked(data: bytes) -> None:
@@ -242,20 +240,25 @@ async def open_session(
         session.drop()
         if isinstance(error, asyncio.CancelledError):
             raise
-        raise told(error, progress.step, access.place, distrusted=session._distrusted) from error  # noqa: SLF001
+        raise told(error, progress.step, access.place, distrusted=session.distrusted) from error
     return session
 
 
 async def ask_endpoints(access: Access, progress: Progress) -> Offer:
     """What the server offers, asked over a channel of its own without security."""
-    async with _unsecured(access, progress) as session:
+    session = Session(client=_client(access), access=access)
+    try:
+        await _connected(session, progress)
         progress.step = Step.ENDPOINTS
         request = ua.GetEndpointsRequest()
         request.Parameters.EndpointUrl = access.full_url
-        begun = monotonic()
         reply = await session.call(request, ua.GetEndpointsResponse)
-        stamp = reply.ResponseHeader.Timestamp
-        return Offer(reply.Endpoints, _aware(stamp), monotonic() - begun)
+        await session.client.close_secure_channel()
+    except Exception as error:
+        raise told(error, progress.step, access.place, distrusted=session.distrusted) from error
+    finally:
+        session.drop()
+    return Offer(reply.Endpoints or [], _aware(reply.ResponseHeader.Timestamp))
 
 
 def _client(access: Access) -> Any:
@@ -266,17 +269,6 @@ def _client(access: Access) -> Any:
     client.session_timeout = 120_000
     client.application_uri = access.application_uri or "urn:factorylm:opcua"
     return client
-
-
-@asynccontextmanager
-async def _unsecured(access: Access, progress: Progress) -> AsyncIterator[Session]:
-    session = Session(client=_client(access), access=access)
-    try:
-        await _connected(session, progress)
-        yield session
-        await session.client.close_secure_channel()
-    finally:
-        session.drop()
 
 
 async def _connected(session: Session, progress: Progress) -> None:
