@@ -1,4 +1,4 @@
-"""`factorylm demo`: a simulated device on a real socket, a real server process, a real MCP client; every answer is live."""
+"""`factorylm demo`: a simulated device on a real socket, a server process, a real MCP client; every answer is live."""
 
 import argparse
 import json
