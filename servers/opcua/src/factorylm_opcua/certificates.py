@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from factorylm_skill.places import home
 
 _LIFETIME = timedelta(days=5 * 365)
 _CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -44,11 +45,7 @@ class Identification:
 
 def default_folder() -> Path:
     """Where certificates live unless the plant file says otherwise."""
-    given = os.environ.get("FACTORYLM_OPCUA_PKI")
-    if given:
-        return Path(given).expanduser()
-    base = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(base).expanduser() / "factorylm" / "opcua"
+    return home() / "opcua"
 
 
 def default_application_uri() -> str:

@@ -1,5 +1,6 @@
-"""What OPC UA adds to the plant file: security, user, limits and the methods that may be called."""
+"""What OPC UA adds to the plant file: security, user, limits, and the method that writes a tag."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -15,27 +16,14 @@ Mode = Literal["sign", "sign-and-encrypt"]
 EnvironmentName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=100)]
 
 
-class MethodArgument(BaseModel):
-    """One input of a method: its type, and between which values it may lie."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: Annotated[str, Field(min_length=1, max_length=60)]
-    type: str
-    min: float | None = None
-    max: float | None = None
-    allowed: list[bool | int | float | str] | None = None
-
-
-class Method(BaseModel):
-    """A method the operator allows: on which object, and with what inputs."""
+class WriteMethod(BaseModel):
+    """How a tag is written where the server wants a method called: with the value, or without any input."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     object: str
     method: str
-    description: Annotated[str, Field(max_length=500)] = ""
-    arguments: list[MethodArgument] = Field(default_factory=list)
+    sends_value: bool = True
 
 
 class DeviceOptions(BaseModel):
@@ -54,19 +42,24 @@ class DeviceOptions(BaseModel):
     max_nodes_per_read: Annotated[int, Field(ge=1, le=100_000)] | None = None
     max_in_flight: Annotated[int, Field(ge=1, le=16)] = 1
     source_timestamps: bool = False
-    methods: dict[str, Method] = Field(default_factory=dict)
 
 
 class TagOptions(BaseModel):
-    """A tag has no keys of its own: the address says all."""
+    """Keys of a tag: how it is written, where that is not simply its variable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    write_method: WriteMethod | None = None
 
 
 def check_device(device: Device) -> None:
     """Refuse what could not work or would send a secret in the clear."""
     _check_url(device.url)
     options = DeviceOptions.model_validate(device.options)
+    for name in ("pki", "user_certificate", "user_private_key"):
+        path = getattr(options, name)
+        if path and not (path.startswith("~") or Path(path).is_absolute()):
+            raise ValueError(f"{name} is an absolute path (or begins with ~)")
     if (options.user_env is None) != (options.password_env is None):
         raise ValueError("user_env and password_env belong together: each names an environment variable")
     if (options.user_certificate is None) != (options.user_private_key is None):
@@ -78,8 +71,6 @@ def check_device(device: Device) -> None:
             'a user is never sent over an unsecured channel; set security = "Basic256Sha256" '
             '(or "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss")'
         )
-    for name, method in options.methods.items():
-        _check_method(name, method)
 
 
 def check_tag(tag: Tag, _device: Device) -> None:
@@ -89,6 +80,7 @@ def check_tag(tag: Tag, _device: Device) -> None:
     if tag.write and parse(tag.address).element:
         # IndexRange writes are optional for servers, and some ignore the range and write the whole array
         raise ValueError("an element of an array cannot be written safely; remove write")
+    _check_method(tag)
 
 
 def _check_url(url: str) -> None:
@@ -108,17 +100,17 @@ def _check_type(name: str) -> None:
         raise ValueError(f"type {name!r} is not one of {', '.join(TYPE_NAMES)} (or leave it out)")
 
 
-def _check_method(name: str, method: Method) -> None:
+def _check_method(tag: Tag) -> None:
+    method = TagOptions.model_validate(tag.options).write_method
+    if method is None:
+        return
+    if tag.write is None:
+        raise ValueError("write_method needs write limits: write = { min = …, max = … } or { allowed = […] }")
     for role, address in (("object", method.object), ("method", method.method)):
         try:
             parse(address)
         except ValueError as error:
-            raise ValueError(f"methods.{name}.{role}: {error}") from None
-    for argument in method.arguments:
-        _check_type(argument.type)
-        free = argument.type in ("Boolean", "String") or argument.allowed is not None
-        if not free and (argument.min is None or argument.max is None):
-            raise ValueError(f"methods.{name}: {argument.name} needs min and max, or allowed values")
+            raise ValueError(f"write_method.{role}: {error}") from None
 
 
 DIALECT = PlantDialect(

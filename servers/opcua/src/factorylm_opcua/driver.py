@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def connect(device: Device) -> "OpcuaDriver":
+    """The driver of `device`; no byte is sent before its first call."""
+    return OpcuaDriver(device)
+
+
 @dataclass
 class OpcuaDriver:
     """One server. `pinned` holds which URI a namespace number meant when it was first seen."""

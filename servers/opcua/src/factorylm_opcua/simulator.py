@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib.resources import files
 from typing import Any
 
 from asyncua import Server  # type: ignore[attr-defined]
@@ -21,10 +22,11 @@ from factorylm_skill.simulation import Simulation
 
 from factorylm_opcua.faulty_line import FaultyLine
 from factorylm_opcua.library import NodeId, ua
-from factorylm_opcua.pump import MODES, Pump
+from factorylm_opcua.pump import Pump
 from factorylm_opcua.small_address_space import SmallInternalServer
 
 NAMESPACE = "urn:factorylm:simulator:pump"
+_PLANT_URL = "opc.tcp://127.0.0.1:4840"
 _CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
 _TICK_S = 0.1
 _HOT = 55.0  # Cel, where the alarm stands
@@ -57,34 +59,6 @@ SIGNALS = [
     Signal(name="Beacon", type="Boolean", reads=lambda p: p.beacon, writable=True),
     Signal(name="Nameplate", type="String", reads=lambda p: p.nameplate),
 ]  # fmt: skip
-
-PLANT = """\
-[plant]
-name = "Simulated pump"
-
-[devices.pump1]
-url = "opc.tcp://127.0.0.1:{port}"
-timeout_s = {timeout_s:g}
-
-[devices.pump1.tags]
-speed = {{ address = "nsu={ns};s=Pump.Speed", unit = "/min", description = "Motor speed" }}
-setpoint = {{ address = "nsu={ns};s=Pump.Setpoint", unit = "/min", description = "Speed set-point", \
-write = {{ min = 0, max = 1800, max_step = 200, per_minute = 6 }} }}
-current = {{ address = "nsu={ns};s=Pump.Current", unit = "A", description = "Motor current" }}
-flow = {{ address = "nsu={ns};s=Pump.Flow", unit = "m3/h", description = "Flow" }}
-pressure = {{ address = "nsu={ns};s=Pump.Pressure", unit = "bar", description = "Outlet pressure" }}
-bearing_temperature = {{ address = "nsu={ns};s=Pump.BearingTemperature", unit = "Cel", min = -20, max = 120 }}
-running = {{ address = "nsu={ns};s=Pump.Running", description = "The shaft turns" }}
-mode = {{ address = "nsu={ns};s=Pump.Mode", enum = {{ {modes} }}, description = "Operating mode" }}
-beacon = {{ address = "nsu={ns};s=Pump.Beacon", description = "Signal light", write = {{ allowed = [true, false] }} }}
-nameplate = {{ address = "nsu={ns};s=Pump.Nameplate", description = "Type plate" }}
-
-[devices.pump1.methods.set_beacon]
-object = "nsu={ns};s=Pump"
-method = "nsu={ns};s=Pump.SetBeacon"
-description = "Switch the signal light"
-arguments = [ {{ name = "on", type = "Boolean" }} ]
-"""
 
 
 @dataclass
@@ -245,7 +219,7 @@ class PumpServer:
 
 
 @asynccontextmanager
-async def simulate(*, port: int = 0) -> AsyncIterator[Simulation]:
+async def serve_pump(*, port: int = 0) -> AsyncIterator[Simulation]:
     """The pump, live, on 127.0.0.1."""
     server = PumpServer()
     await server.start()
@@ -258,10 +232,10 @@ async def simulate(*, port: int = 0) -> AsyncIterator[Simulation]:
         await server.stop()
 
 
-def plant_toml(port: int, timeout_s: float = 2.0) -> str:
+def plant_toml(port: int) -> str:
     """The plant file that describes the simulated pump."""
-    modes = ", ".join(f'{number} = "{label}"' for number, label in MODES.items())
-    return PLANT.format(port=port, timeout_s=timeout_s, ns=NAMESPACE, modes=modes)
+    text = files("factorylm_opcua").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
+    return text.replace(_PLANT_URL, f"opc.tcp://127.0.0.1:{port}")
 
 
 def _value(type_name: str, value: Any) -> Any:

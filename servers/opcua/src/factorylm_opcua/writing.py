@@ -1,4 +1,4 @@
-"""Writes one tag: the node's own type, the value alone, sent once."""
+"""Writes one tag: the node's own type, the value alone, sent once; or by the method the plant file names."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from factorylm_skill.engineering import to_raw
 from factorylm_opcua.address import parse
 from factorylm_opcua.datavalue import Sample
 from factorylm_opcua.library import NodeId, ua
+from factorylm_opcua.method_call import call_request, judge_call, method_of
 from factorylm_opcua.nodes import to_node_id
 from factorylm_opcua.reading import place_of
 from factorylm_opcua.session import Session
@@ -57,20 +58,32 @@ async def node_type(session: Session, tag: Tag) -> NodeType:
 
 async def write_tag(session: Session, tag: Tag, value: Value) -> None:
     """Send `value` once; see Driver.write for what it raises."""
-    target = await node_type(session, tag)
-    request = _request(target, encoded(tag, target, value), session)
+    method = method_of(tag)
+    if method:
+        [result] = await _sent(session, tag, await call_request(session, method, to_raw(tag, value)), ua.CallResponse)
+        judge_call(tag, result)
+    else:
+        target = await node_type(session, tag)
+        request = _request(target, encoded(tag, target, value), session)
+        [status] = await _sent(session, tag, request, ua.WriteResponse)
+        _judge(tag, status.value)
+
+
+async def _sent(session: Session, tag: Tag, request: Any, answer: Any) -> list[Any]:
+    """The one result of a request that is sent once; raises OutcomeUnknownError when nobody knows."""
     if not session.is_open:
         raise NotConnectedError(f"the connection to {session.access.place} is closed; nothing was sent")
     try:
-        reply = await session.call(request, ua.WriteResponse)
+        reply = await session.call(request, answer)
     except (NotConnectedError, DeviceTimeoutError, BadReplyError) as error:
         raise OutcomeUnknownError(
             f"the write to {tag.id} was sent and not answered: {error.message}",
             hint="Read the tag before anything else",
         ) from error
-    if len(reply.Results) != 1:
-        raise OutcomeUnknownError(f"the write to {tag.id} was answered {len(reply.Results)} times", hint="Read the tag")
-    _judge(tag, reply.Results[0].value)
+    results: list[Any] = reply.Results
+    if len(results) != 1:
+        raise OutcomeUnknownError(f"the write to {tag.id} was answered {len(results)} times", hint="Read the tag")
+    return results
 
 
 def encoded(tag: Tag, target: NodeType, value: Value) -> Any:
