@@ -8,7 +8,8 @@ secured channel nothing can be told apart, and every answer counts.
 import asyncio
 import random
 import struct
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from factorylm_skill.faults import FaultKind, FaultSwitches
@@ -62,12 +63,17 @@ class Message:
 
 @dataclass
 class FaultyLine:
-    """Listens on `port` of 127.0.0.1 and passes everything on to `server_port`, faults excepted."""
+    """Listens on `port` of 127.0.0.1 and passes everything on to `server_port`, faults excepted.
+
+    `requests` counts what was asked, by service; `watch` sees each request's body, `alter` may change an answer.
+    """
 
     server_port: int
     faults: FaultSwitches
     port: int = 0
-    requests: list[str] = field(default_factory=list)
+    requests: Counter[str] = field(default_factory=Counter)
+    watch: Callable[[str, bytes], None] | None = None
+    alter: Callable[[str, Message], bytes] | None = None
     _listener: asyncio.Server | None = None
     _pipes: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -94,6 +100,7 @@ class FaultyLine:
         pipe = asyncio.ensure_future(self._pipe(reader, writer))
         self._pipes.add(pipe)
         pipe.add_done_callback(self._pipes.discard)
+        pipe.add_done_callback(lambda _: writer.close())  # also where it was cut before it began
 
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -108,17 +115,18 @@ class FaultyLine:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            writer.close()
+            up_writer.close()
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
-            for end in (writer, up_writer):
-                end.close()
-                with suppress(OSError):
-                    await end.wait_closed()
 
     async def _questions(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while message := await _message(reader):
-            self.requests.append(_service(message).removesuffix("Request"))
+            name = _service(message)
+            self.requests[name.removesuffix("Request")] += 1
+            if self.watch:
+                self.watch(name, message.body)
             writer.write(message.whole)
             await writer.drain()
 
@@ -147,7 +155,7 @@ class FaultyLine:
             return True
         if fault in (FaultKind.DELAY, FaultKind.LATE):
             await asyncio.sleep(self.faults.late_s if fault is FaultKind.LATE else self.faults.delay_s)
-        writer.write(_altered(message, fault))
+        writer.write(self.alter(_service(message), message) if self.alter else _altered(message, fault))
         await writer.drain()
         return True
 

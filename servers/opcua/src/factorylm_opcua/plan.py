@@ -23,7 +23,7 @@ class Limits:
 
     def reading_less(self, tried: int) -> "Limits":
         """After the server refused `tried` reads in one request."""
-        return replace(self, read=max(1, min(self.read, tried) // 2))
+        return replace(self, read=min(self.read, max(1, tried // 2)))
 
 
 def batches(items: Sequence[T], most: int) -> list[Sequence[T]]:

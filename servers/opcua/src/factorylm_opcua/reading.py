@@ -149,15 +149,16 @@ async def _fetch(session: Session, requests: Sequence[ReadParameters]) -> list[S
 
 
 async def _one(session: Session, request: ReadParameters) -> list[Sample]:
-    """One request's samples; in halves, and smaller from now on, where it is too much for the server."""
-    try:
-        return await session.read(request)
-    except RefusedError as error:
-        nodes = request.NodesToRead
-        if error.status not in TOO_MUCH or len(nodes) < 2:
-            raise
-        session.limits = session.limits.reading_less(len(nodes))
-        samples: list[Sample] = []
-        for half in batches(nodes, (len(nodes) + 1) // 2):
-            samples += await _one(session, read_parameters(node.NodeId for node in half))
-        return samples
+    """One request's samples; in smaller requests, now and from now on, where it is too much for the server."""
+    nodes = request.NodesToRead
+    if len(nodes) <= session.limits.read:
+        try:
+            return await session.read(request)
+        except RefusedError as error:
+            if error.status not in TOO_MUCH or len(nodes) == 1:
+                raise
+            session.limits = session.limits.reading_less(len(nodes))
+    samples: list[Sample] = []
+    for part in batches(nodes, session.limits.read):
+        samples += await _one(session, read_parameters(node.NodeId for node in part))
+    return samples

@@ -48,7 +48,8 @@ class Signal:
 
 SIGNALS = [
     Signal(name="Speed", type="Double", reads=lambda p: p.speed, unit="/min", unece="RPM", high=1800),
-    Signal(name="Setpoint", type="UInt16", reads=lambda p: p.setpoint, unit="/min", unece="RPM", high=1800, writable=True),
+    Signal(name="Setpoint", type="UInt16", reads=lambda p: p.setpoint, unit="/min", unece="RPM", high=1800,
+           writable=True),
     Signal(name="Current", type="Float", reads=lambda p: p.current, unit="A", unece="AMP", high=40),
     Signal(name="Flow", type="Float", reads=lambda p: p.flow, unit="m3/h", unece="MQH", high=60),
     Signal(name="Pressure", type="Float", reads=lambda p: p.pressure, unit="bar", unece="BAR", high=10),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import Device, FactoryLMError, BadRequestError
+from factorylm_schema import BadRequestError, Device, FactoryLMError
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
@@ -35,7 +35,7 @@ def trust_command(argv: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="factorylm-opcua trust",
-        description="Shows a server's certificate; after you compared its fingerprint with the server's own, trusts it.",
+        description="Shows a server's certificate; when you have compared its fingerprint at the server, trusts it.",
         epilog="example: factorylm-opcua trust opc.tcp://10.0.0.5:4840",
     )
     parser.add_argument("url", metavar="URL", help="the server, as in the plant file")
