@@ -156,6 +156,7 @@ async def _all_pages(session: Session, result: Any) -> list[Entry]:
     entries = [_entry(reference) for reference in result.References or []]
     while result.ContinuationPoint and len(entries) < _MOST_LISTED:
         request = ua.BrowseNextRequest()
+        request.Parameters.ReleaseContinuationPoints = False  # the library's default would end the list here
         request.Parameters.ContinuationPoints = [result.ContinuationPoint]
         reply = await session.call(request, ua.BrowseNextResponse)
         if len(reply.Parameters.Results) != 1:

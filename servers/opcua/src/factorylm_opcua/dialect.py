@@ -87,7 +87,7 @@ def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.username:
         raise ValueError("a user does not belong in the url; name environment variables: user_env, password_env")
-    if not parts.hostname or parts.query:
+    if parts.scheme != "opc.tcp" or not parts.hostname or parts.query:
         raise ValueError("an OPC UA url looks like opc.tcp://host:4840 or opc.tcp://host:4840/path")
     try:
         _port = parts.port

@@ -83,7 +83,7 @@ async def _asked(session: Session, method: NodeId) -> list[Any]:
     item = ua.ReadValueId(NodeId=targets[0].TargetId, AttributeId=ua.AttributeIds.Value)
     answer = await session.call(ua.ReadRequest(Parameters=ua.ReadParameters(NodesToRead=[item])), ua.ReadResponse)
     value = answer.Results[0].Value.Value if len(answer.Results) == 1 else None
-    if not isinstance(value, list) or not all(isinstance(part, ua.Argument) for part in value):
+    if not isinstance(value, list) or not all(hasattr(part, "ValueRank") for part in value):
         raise WriteRefusedError("the server does not describe the method's inputs", hint="Write it at the server")
     return value
 

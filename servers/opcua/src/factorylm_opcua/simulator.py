@@ -134,7 +134,7 @@ class PumpServer:
         for signal in SIGNALS:
             if not signal.writable:
                 await self._put(signal, signal.reads(self.pump))
-        await self.raise_alarm(self.pump.bearing_temperature > _HOT)
+        await self.raise_alarm(active=self.pump.bearing_temperature > _HOT)
 
     async def raise_alarm(self, active: bool) -> None:
         """Let the alarm stand or go; acknowledging is the operator's."""

@@ -52,6 +52,8 @@ def _trust(options: argparse.Namespace) -> int:
     from factorylm_opcua.dialect import check_device
     from factorylm_opcua.security import pki_of
 
+    if "://" not in options.url:
+        raise ValueError("an OPC UA url looks like opc.tcp://host:4840")
     folder = {"pki": str(options.pki.absolute())} if options.pki else {}
     device = Device(name="server", url=options.url, timeout_s=5, options=folder)
     check_device(device)
