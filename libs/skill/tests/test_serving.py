@@ -33,7 +33,8 @@ class Skill(DomainSkill):
     def open(self, settings): return OpenSkill(tools=[tool], close=closed)
 import factorylm_skill.command as command
 from factorylm_skill.skill_documents import SkillDocument
-command.document_of = lambda package: SkillDocument(text="---\\\\nname: hi\\\\n---", head={"name": "hi", "description": "x"})
+document = SkillDocument(text="x", head={"name": "hi", "description": "x"})
+command.document_of = lambda package: document
 skill = Skill(name="hi", title="Hi", version="1", instructions="", package="x", tools=lambda s: [tool])
 sys.exit(run_skill(skill))
 """

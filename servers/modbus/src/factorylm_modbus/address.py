@@ -27,7 +27,7 @@ class Table(StrEnum):
     @property
     def of_bits(self) -> bool:
         """One bit an address; otherwise one 16-bit register."""
-        return self in (Table.COIL, Table.DISCRETE_INPUT)
+        return self is Table.COIL or self is Table.DISCRETE_INPUT
 
     @property
     def writable(self) -> bool:

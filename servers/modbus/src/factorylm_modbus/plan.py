@@ -25,7 +25,7 @@ class Span(NamedTuple):
     end: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many addresses."""
         return self.end - self.start
 
@@ -63,7 +63,7 @@ class Block:
     @property
     def request(self) -> Request:
         """What to send."""
-        return read(self.span.unit, self.span.table, self.span.start, self.span.count)
+        return read(self.span.unit, self.span.table, self.span.start, self.span.size)
 
 
 def plan(wanted: Sequence[Span], limits: Limits, closed: Iterable[Span] = ()) -> list[Block]:

@@ -11,7 +11,7 @@ from typing import Any
 from factorylm_schema import BadRequestError, UnknownNameError
 from factorylm_skill.driver import BrowsePage
 
-_COLUMNS = ["name", "address", "type", "unit", "scale", "description"]
+_COLUMNS = ["name", "address", "unit", "scale", "description"]
 
 
 @dataclass(frozen=True, kw_only=True)
