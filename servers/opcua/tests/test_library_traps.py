@@ -76,7 +76,7 @@ async def test_a_bad_node_is_told_where_the_library_gives_none(driver, library, 
 
 async def test_a_server_that_takes_less_than_it_states_is_asked_for_less(driver, line, server):
     tags = [raw(f"{NS};s=N{k}") for k in range(100)]
-    server.most_reads = 30
+    server.core.most_reads = 30
     try:
         first = await driver.read(tags)
         spent = line.requests["Read"]
@@ -84,7 +84,7 @@ async def test_a_server_that_takes_less_than_it_states_is_asked_for_less(driver,
         assert [r.quality for r in first] == [r.quality for r in again] == [Quality.BadNodeIdUnknown] * 100
         assert line.requests["Read"] - spent == 4, "the smaller size was not remembered"
     finally:
-        server.most_reads = 0
+        server.core.most_reads = 0
 
 
 async def test_a_namespace_uri_is_resolved_where_the_library_ignores_it(driver, library):

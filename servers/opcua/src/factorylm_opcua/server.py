@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 
 from factorylm_skill.command import run_skill
+from factorylm_skill.live_process import LiveProcess
 from factorylm_skill.protocol import ProtocolSkill
 from factorylm_skill.simulation import Simulation
 
@@ -16,12 +17,14 @@ from factorylm_opcua.more_tools import more_tools
 
 
 @asynccontextmanager
-async def simulate(*, port: int = 0) -> AsyncIterator[Simulation]:
-    """The simulated pump station (factorylm_skill.simulation.Simulates)."""
+async def simulate(
+    *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+) -> AsyncIterator[Simulation]:
+    """The simulated pump station, or `process` (factorylm_skill.simulation.Simulates)."""
     await asyncio.to_thread(import_module, "factorylm_opcua.simulator")
-    from factorylm_opcua.simulator import serve_pump
+    from factorylm_opcua.simulator import serve
 
-    async with serve_pump(port=port) as simulation:
+    async with serve(port=port, process=process, device=device) as simulation:
         yield simulation
 
 

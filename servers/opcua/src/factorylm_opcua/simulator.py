@@ -1,142 +1,110 @@
-"""A simulated OPC UA server on loopback: a pump with limits, history, an alarm and a method.
+"""The simulated device of this skill: a pump with limits, history, an alarm and a method; or any live process.
 
-The server is asyncua's own; in front of it lies a line that misbehaves on request.
+In front of the server lies a line that misbehaves on request.
 """
 
-import asyncio
+import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any
 
-from asyncua import Server  # type: ignore[attr-defined]
-from asyncua.common.callback import CallbackType
 from asyncua.common.methods import uamethod
-from asyncua.common.utils import ServiceError
+from factorylm_schema import Value
 from factorylm_skill.faults import FaultSwitches
+from factorylm_skill.live_process import LiveProcess, Signal
+from factorylm_skill.simulated_pump import Pump
 from factorylm_skill.simulation import Simulation
 
 from factorylm_opcua.faulty_line import FaultyLine
 from factorylm_opcua.library import NodeId, ua
-from factorylm_opcua.pump import Pump
-from factorylm_opcua.small_address_space import SmallInternalServer
+from factorylm_opcua.simulated_server import SimulatedServer, Variable
 
 NAMESPACE = "urn:factorylm:simulator:pump"
+PROCESS_NAMESPACE = "urn:factorylm:simulator:process"
 _PLANT_URL = "opc.tcp://127.0.0.1:4840"
-_CURRENT_TIME = ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime)
-_TICK_S = 0.1
 _HOT = 55.0  # Cel, where the alarm stands
+_TYPES = {"bool": "Boolean", "int": "Int32", "real": "Double", "text": "String"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signal:
-    """One variable: its name, type, unit as UCUM and as UNECE code (OPC 10000-8, 5.6.3.4), and range."""
-
-    name: str
-    type: str
-    reads: Callable[[Pump], Any]
-    unit: str = ""
-    unece: str = ""
-    low: float = 0.0
-    high: float = 0.0
-    writable: bool = False
-
-
-SIGNALS = [
-    Signal(name="Speed", type="Double", reads=lambda p: p.speed, unit="/min", unece="RPM", high=1800),
-    Signal(name="Setpoint", type="UInt16", reads=lambda p: p.setpoint, unit="/min", unece="RPM", high=1800,
-           writable=True),
-    Signal(name="Current", type="Float", reads=lambda p: p.current, unit="A", unece="AMP", high=40),
-    Signal(name="Flow", type="Float", reads=lambda p: p.flow, unit="m3/h", unece="MQH", high=60),
-    Signal(name="Pressure", type="Float", reads=lambda p: p.pressure, unit="bar", unece="BAR", high=10),
-    Signal(name="BearingTemperature", type="Double", reads=lambda p: p.bearing_temperature, unit="Cel", unece="CEL",
-           low=-20, high=120),
-    Signal(name="Running", type="Boolean", reads=lambda p: p.running),
-    Signal(name="Mode", type="Int32", reads=lambda p: p.mode, writable=True),
-    Signal(name="Beacon", type="Boolean", reads=lambda p: p.beacon, writable=True),
-    Signal(name="Nameplate", type="String", reads=lambda p: p.nameplate),
-]  # fmt: skip
+@asynccontextmanager
+async def serve(
+    *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+) -> AsyncIterator[Simulation]:
+    """The pump, or `process` as a server of its own, live on 127.0.0.1."""
+    server = process_server(process, device) if process else PumpServer()
+    await server.start()
+    line = FaultyLine(server.port, FaultSwitches(), port)
+    try:
+        await line.up()
+        text = process_plant(process, device, line.port) if process else plant_toml(line.port)
+        yield Simulation(plant_toml=text, faults=line.faults)
+    finally:
+        await line.down()
+        await server.stop()
 
 
-@dataclass
+# -- the pump -------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True)
 class PumpServer:
-    """The server with the pump in it. `most_reads` makes it refuse larger Read requests."""
+    """The pump station: variables, an array, a method, and an alarm of the bearing."""
 
     clock: Callable[[], float] = time.monotonic
     seed: int = 1
-    most_reads: int = 0
     user_manager: Any = None
-    server: Any = None
-    index: int = 0
     alarm: Any = None
     pump: Pump = field(init=False)
-    _ticking: asyncio.Task[None] | None = None
+    core: SimulatedServer = field(init=False)
 
     def __post_init__(self) -> None:
         self.pump = Pump(self.clock, seed=self.seed)
+        self.core = SimulatedServer(
+            name="Pump",
+            namespace=NAMESPACE,
+            variables=pump_variables(self.pump),
+            advance=self.pump.advance,
+            user_manager=self.user_manager,
+        )
+
+    @property
+    def server(self) -> Any:
+        """The library's server."""
+        return self.core.server
+
+    @property
+    def index(self) -> int:
+        """The number of the pump's namespace."""
+        return self.core.index
 
     @property
     def port(self) -> int:
-        """Where the server listens."""
-        return int(self.server.bserver.port)
-
-    async def start(self, *, secure: Callable[[Any], Any] | None = None, live: bool = True) -> None:
-        """Build the address space and listen on a free port; `secure` may set certificate and policies first."""
-        core = SmallInternalServer(self.user_manager)
-        core.bind_condition_methods = 500
-        self.server = Server(core)
-        await self.server.init()
-        # asyncua's clock task takes a second to stop; the tick tells the time instead
-        self.server.disable_clock()
-        self.server.set_endpoint("opc.tcp://127.0.0.1:0")
-        self.server.set_server_name("FactoryLM simulator")
-        await self.server.set_application_uri("urn:factorylm:simulator")
-        await self.server.set_build_info("urn:factorylm:simulator", "FactoryLM", "Pump simulator", "0.1.0", "1", _now())
-        self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        if secure:
-            await secure(self.server)
-        self.index = await self.server.register_namespace(NAMESPACE)
-        await self._build()
-        self.server.subscribe_server_callback(CallbackType.PreRead, self._check_count)
-        await self.server.start()
-        await self.server.historize_node_data_change(
-            self.server.get_node(self.node("Pump.Speed")), period=None, count=1000
-        )
-        if live:
-            self._ticking = asyncio.create_task(self._tick_for_ever())
-        else:
-            await self.tick()
-
-    async def stop(self) -> None:
-        """Stop ticking and listening."""
-        if self._ticking:
-            self._ticking.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._ticking
-        await self.server.stop()
+        """Where it listens."""
+        return self.core.port
 
     def node(self, name: str) -> NodeId:
         """The id of a node of the pump."""
-        return ua.NodeId(name, self.index)
+        return self.core.node(name)
 
-    async def tick(self) -> None:
-        """Take over what was written, advance the pump, publish its values, its alarm and the time."""
-        await self.server.write_attribute_value(_CURRENT_TIME, _value("DateTime", _now()))
-        read = self.server.read_attribute_value
-        self.pump.setpoint = read(self.node("Pump.Setpoint")).Value.Value
-        self.pump.mode = read(self.node("Pump.Mode")).Value.Value
-        self.pump.beacon = read(self.node("Pump.Beacon")).Value.Value
-        self.pump.advance()
-        for signal in SIGNALS:
-            if not signal.writable:
-                await self._put(signal, signal.reads(self.pump))
-        await self.raise_alarm(active=self.pump.bearing_temperature > _HOT)
+    async def start(self, *, live: bool = True, secure: Callable[[Any], Awaitable[None]] | None = None) -> None:
+        """Build and listen; `secure` may set certificate and policies first."""
+        folder = await self.core.prepare(secure)
+        spectrum = [round(math.sin(k), 3) for k in range(8)]
+        name = f"{self.index}:Spectrum"
+        await folder.add_variable(self.node("Pump.Spectrum"), name, spectrum, ua.VariantType.Double)
+        await self._add_method(folder)
+        await self._add_alarm(folder)
+        await self.core.listen(live=live, after=self._watch_bearing)
 
-    async def raise_alarm(self, active: bool) -> None:
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self.core.stop()
+
+    async def raise_alarm(self, *, active: bool) -> None:
         """Let the alarm stand or go; acknowledging is the operator's."""
         event = self.alarm.event
         if getattr(event, "ActiveState/Id") == active:
@@ -149,43 +117,17 @@ class PumpServer:
         event.Retain = active or not getattr(event, "AckedState/Id")
         await self.alarm.trigger(message=f"Bearing temperature {'above' if active else 'back below'} {_HOT:g} °C")
 
-    # -- the address space --------------------------------------------------------------------
+    async def _watch_bearing(self) -> None:
+        await self.raise_alarm(active=self.pump.bearing_temperature > _HOT)
 
-    async def _build(self) -> None:
-        folder = await self.server.nodes.objects.add_object(self.node("Pump"), f"{self.index}:Pump")
-        for signal in SIGNALS:
-            await self._add(folder, signal)
-        spectrum = [round(math.sin(k), 3) for k in range(8)]
-        await folder.add_variable(self.node("Pump.Spectrum"), f"{self.index}:Spectrum", spectrum, ua.VariantType.Double)
-
+    async def _add_method(self, folder: Any) -> None:
         @uamethod
         async def set_beacon(_parent: object, on: bool) -> bool:
-            await self.server.write_attribute_value(self.node("Pump.Beacon"), _value("Boolean", on))
+            await self.core.put(self.node("Pump.Beacon"), "Boolean", on)
             return on
 
-        await folder.add_method(
-            self.node("Pump.SetBeacon"),
-            f"{self.index}:SetBeacon",
-            set_beacon,
-            [ua.VariantType.Boolean],
-            [ua.VariantType.Boolean],
-        )
-        await self._add_alarm(folder)
-
-    async def _add(self, folder: Any, signal: Signal) -> None:
-        node_id = self.node(f"Pump.{signal.name}")
-        vtype = getattr(ua.VariantType, signal.type)
-        node = await folder.add_variable(node_id, f"{self.index}:{signal.name}", signal.reads(self.pump), vtype)
-        if signal.writable:
-            await node.set_writable()
-        if signal.unit:
-            unit = ua.EUInformation()
-            unit.NamespaceUri = "http://www.opcfoundation.org/UA/units/un/cefact"
-            unit.UnitId = int.from_bytes(signal.unece.encode(), "big")
-            unit.DisplayName = ua.LocalizedText(signal.unit)
-            await node.add_property(0, "EngineeringUnits", unit)
-            await node.add_property(0, "EURange", ua.Range(signal.low, signal.high))
-        await self._put(signal, signal.reads(self.pump))
+        boolean = [ua.VariantType.Boolean]
+        await folder.add_method(self.node("Pump.SetBeacon"), f"{self.index}:SetBeacon", set_beacon, boolean, boolean)
 
     async def _add_alarm(self, folder: Any) -> None:
         # emitted by the Server object: asyncua does not pass events up from where they happen
@@ -198,39 +140,31 @@ class PumpServer:
         event.Severity = 700
         event.Retain = False
         event.EnabledState = ua.LocalizedText("Enabled", "en")
-        for name, value in {
-            "ActiveState": False,
-            "AckedState": True,
-            "EnabledState": True,
-            "ConfirmedState": True,
-        }.items():
-            setattr(event, f"{name}/Id", value)
-
-    async def _put(self, signal: Signal, value: Any) -> None:
-        await self.server.write_attribute_value(self.node(f"Pump.{signal.name}"), _value(signal.type, value))
-
-    async def _tick_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(_TICK_S)
-            await self.tick()
-
-    def _check_count(self, event: Any, _dispatcher: object = None) -> None:
-        if self.most_reads and event.is_external and len(event.request_params.NodesToRead) > self.most_reads:
-            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        for name, value in (("Active", False), ("Acked", True), ("Enabled", True), ("Confirmed", True)):
+            setattr(event, f"{name}State/Id", value)
 
 
-@asynccontextmanager
-async def serve_pump(*, port: int = 0) -> AsyncIterator[Simulation]:
-    """The pump, live, on 127.0.0.1."""
-    server = PumpServer()
-    await server.start()
-    line = FaultyLine(server.port, FaultSwitches(), port)
-    try:
-        await line.up()
-        yield Simulation(plant_toml=plant_toml(line.port), faults=line.faults)
-    finally:
-        await line.down()
-        await server.stop()
+def pump_variables(pump: Pump) -> list[Variable]:
+    """The pump as a controller would hold it: types differ, as they do."""
+
+    def sets(name: str) -> Callable[[Any], None]:
+        return lambda value: setattr(pump, name, value)
+
+    return [
+        Variable(name="Speed", type="Double", reads=lambda: pump.speed, unit="/min", unece="RPM", low=0, high=1800,
+                 historized=True),
+        Variable(name="Setpoint", type="UInt16", reads=lambda: pump.setpoint, writes=sets("setpoint"), unit="/min",
+                 unece="RPM", low=0, high=1800),
+        Variable(name="Current", type="Float", reads=lambda: pump.current, unit="A", unece="AMP", low=0, high=40),
+        Variable(name="Flow", type="Float", reads=lambda: pump.flow, unit="m3/h", unece="MQH", low=0, high=60),
+        Variable(name="Pressure", type="Float", reads=lambda: pump.pressure, unit="bar", unece="BAR", low=0, high=10),
+        Variable(name="BearingTemperature", type="Double", reads=lambda: pump.bearing_temperature, unit="Cel",
+                 unece="CEL", low=-20, high=120),
+        Variable(name="Running", type="Boolean", reads=lambda: pump.running),
+        Variable(name="Mode", type="Int32", reads=lambda: pump.mode, writes=sets("mode")),
+        Variable(name="Beacon", type="Boolean", reads=lambda: pump.beacon, writes=sets("beacon")),
+        Variable(name="Nameplate", type="String", reads=lambda: pump.nameplate),
+    ]  # fmt: skip
 
 
 def plant_toml(port: int) -> str:
@@ -239,9 +173,76 @@ def plant_toml(port: int) -> str:
     return text.replace(_PLANT_URL, f"opc.tcp://127.0.0.1:{port}")
 
 
-def _value(type_name: str, value: Any) -> Any:
-    return ua.DataValue(ua.Variant(value, getattr(ua.VariantType, type_name)), SourceTimestamp=_now())
+# -- any process ----------------------------------------------------------------------------------
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
+@dataclass(frozen=True)
+class ProcessServer:
+    """A live process as a server."""
+
+    core: SimulatedServer
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.core.port
+
+    async def start(self) -> None:
+        """Build and listen."""
+        await self.core.prepare()
+        await self.core.listen()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self.core.stop()
+
+
+def process_server(process: LiveProcess, device: str) -> ProcessServer:
+    """Each signal a variable `device.signal`; measured values have a history."""
+    variables = [_variable(process, signal) for signal in process.signals]
+    return ProcessServer(
+        SimulatedServer(name=device, namespace=PROCESS_NAMESPACE, variables=variables, advance=process.advance)
+    )
+
+
+def _variable(process: LiveProcess, signal: Signal) -> Variable:
+    def writes(value: Value) -> None:
+        if value != process.value(signal.name):
+            process.set(signal.name, value)
+
+    return Variable(
+        name=signal.name,
+        type=_TYPES[signal.type],
+        reads=lambda: process.value(signal.name),
+        writes=writes if signal.write else None,
+        unit=signal.unit,
+        low=signal.minimum,
+        high=signal.maximum,
+        historized=signal.type == "real",
+    )
+
+
+def process_plant(process: LiveProcess, device: str, port: int) -> str:
+    """The plant file that describes the process."""
+    lines = [f"[devices.{device}]", f'url = "opc.tcp://127.0.0.1:{port}"', ""]
+    for signal in process.signals:
+        lines += [f"[devices.{device}.tags.{json.dumps(signal.name)}]", *_tag_lines(signal, device), ""]
+    return "\n".join(lines)
+
+
+def _tag_lines(signal: Signal, device: str) -> Iterator[str]:
+    yield f'address = "nsu={PROCESS_NAMESPACE};s={device}.{signal.name}"'
+    for key, value in (("unit", signal.unit), ("description", signal.description)):
+        if value:
+            yield f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    for key, number in (("min", signal.minimum), ("max", signal.maximum)):
+        if number is not None:
+            yield f"{key} = {number!r}"
+    if signal.enum:
+        labels = ", ".join(
+            f"{number} = {json.dumps(label, ensure_ascii=False)}" for number, label in signal.enum.items()
+        )
+        yield f"enum = {{ {labels} }}"
+    if signal.write:
+        limits = signal.write.model_dump(exclude_none=True, exclude_unset=True)
+        yield f"write = {{ {', '.join(f'{key} = {json.dumps(value)}' for key, value in limits.items())} }}"
