@@ -30,7 +30,9 @@ from typing import Any
 import anyio
 from factorylm_opcua import SKILL, connect
 from factorylm_opcua.driver import OpcuaDriver
+from factorylm_opcua.faulty_line import FaultyLine
 from factorylm_schema import Device, Tag
+from factorylm_skill.faults import FaultSwitches
 from factorylm_skill.testing import count_tokens, tool_tokens
 from factorylm_skill.testing.clients import simulated
 
@@ -117,16 +119,17 @@ def tags_of(addresses: list[str]) -> list[Tag]:
 
 
 async def requests_ratio(port: int, addresses: list[str], most: int) -> float:
-    """Read requests sent / the fewest that the limit allows."""
-    driver = _driver(port, max_nodes_per_read=most)
-    tags = tags_of(addresses)
+    """Read requests sent / the fewest that the limit allows, counted on the wire."""
+    line = FaultyLine(port, FaultSwitches())
+    await line.up()
+    driver, tags = _driver(line.port, max_nodes_per_read=most), tags_of(addresses)
     await driver.read(tags[:1])
-    session = await driver.session()
-    before = session.client.uaclient.protocol._request_id
+    before = line.requests["Read"]
     await driver.read(tags)
-    sent = session.client.uaclient.protocol._request_id - before
+    sent = line.requests["Read"] - before
     await driver.close()
-    return float(sent / ceil(len(addresses) / most))
+    await line.down()
+    return sent / ceil(len(addresses) / most)
 
 
 async def timed(port: int, addresses: list[str], rounds: int) -> dict[str, float]:
@@ -177,7 +180,8 @@ async def _seconds(run: Callable[[], Awaitable[object]]) -> float:
 def start_ratio(rounds: int) -> float:
     """CPU from start to the answer to initialize: OPC UA / Modbus."""
     plants = {
-        "factorylm_opcua": '[devices.a]\nurl = "opc.tcp://127.0.0.1:4840"\n[devices.a.tags]\ns = { address = "i=2258" }\n',
+        "factorylm_opcua": '[devices.a]\nurl = "opc.tcp://127.0.0.1:4840"\n[devices.a.tags]\n'
+        's = { address = "i=2258" }\n',
         "factorylm_modbus": '[devices.a]\nurl = "modbus-tcp://127.0.0.1:502?unit=1"\n[devices.a.tags]\n'
         's = { address = "holding-register:1:UINT" }\n',
     }
