@@ -96,3 +96,34 @@ async def test_a_server_that_fails_on_the_way_is_told_where(driver, line, kind):
     rung = failed(await driver.diagnose())
     assert rung.name == "namespaces"
     assert rung.next_step
+
+
+async def test_a_certificate_nobody_trusts_fails_with_its_fingerprint_and_the_operators_step(
+    secured, tmp_path, secured_device
+):
+    driver = OpcuaDriver(secured_device(secured, tmp_path / "pki"))
+    rung = failed(await driver.diagnose())
+    assert rung.name == "server certificate"
+    assert "CN=server, valid until" in rung.evidence
+    assert "SHA-256" in rung.evidence
+    assert "factorylm-opcua trust opc.tcp://" in rung.next_step
+
+
+async def test_a_secured_server_passes_every_rung(secured, trusting, secured_device):
+    diagnosis = await OpcuaDriver(secured_device(secured, trusting)).diagnose()
+    assert [rung.outcome for rung in diagnosis.rungs] == [*["passed"] * 12, "skipped"]  # no tags in the plant file
+    told = {rung.name: rung.evidence for rung in diagnosis.rungs}
+    assert told["server certificate"].endswith(": trusted")
+    assert told["own certificate"].startswith("urn:")
+    assert told["secure channel"] == "Basic256Sha256, sign-and-encrypt"
+    assert told["sign-in"] == "accepted the user of PLANT_USER"
+
+
+async def test_our_own_certificate_that_cannot_be_used_fails_its_rung(secured, trusting, secured_device):
+    own = trusting / "own"
+    own.mkdir()
+    (own / "certificate.der").write_bytes(b"not a certificate")
+    (own / "private-key.pem").write_bytes(b"not a key")
+    rung = failed(await OpcuaDriver(secured_device(secured, trusting)).diagnose())
+    assert rung.name == "own certificate"
+    assert str(own) in rung.next_step

@@ -1,15 +1,12 @@
 """Policies, sign-in and trust: nothing weaker than asked for, nobody trusted unasked, no secret in the clear."""
 
 import stat
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from asyncua import ua
-from asyncua.crypto.permission_rules import User, UserRole
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 from factorylm_opcua.certificates import (
     Pki,
     default_folder,
@@ -22,81 +19,12 @@ from factorylm_opcua.certificates import (
 from factorylm_opcua.driver import OpcuaDriver
 from factorylm_opcua.security import user_token_fault
 from factorylm_opcua.server import main
-from factorylm_opcua.simulator import NAMESPACE, PumpServer
+from factorylm_opcua.simulator import NAMESPACE
 from factorylm_schema import Device, DeviceError, DeviceRefusedError, NotConnectedError, Quality, Tag
 
 SETPOINT = Tag(device="d", name="", address=f"nsu={NAMESPACE};s=Pump.Setpoint")
 URI = "urn:factorylm:simulator"
-USER, PASSWORD = "engineer", "pump-house-7"
-
-
-def key_pair(uri: str, folder: Path, name: str, **keys: object) -> tuple[Path, Path]:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    certificate = self_signed(key, uri, name, datetime.now(UTC), **keys)
-    files = folder / f"{name}.der", folder / f"{name}.pem"
-    files[0].write_bytes(certificate.public_bytes(Encoding.DER))
-    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return files
-
-
-class Gatekeeper:
-    """Lets one user in, or whoever has the one certificate."""
-
-    certificate: bytes | None = None
-
-    def get_user(self, iserver, username=None, password=None, certificate=None):
-        if username is None and certificate is not None and self.certificate in (None, certificate):
-            return User(role=UserRole.User)
-        return User(role=UserRole.User) if (username, password) == (USER, PASSWORD) else None
-
-
-@pytest.fixture(scope="session")
-def server_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    return key_pair(URI, tmp_path_factory.mktemp("server"), "server")
-
-
-@pytest.fixture(scope="session")
-async def secured(server_files: tuple[Path, Path]) -> AsyncIterator[PumpServer]:
-    """A server with every policy and no door for strangers."""
-
-    async def secure(server) -> None:
-        await server.load_certificate(str(server_files[0]))
-        await server.load_private_key(str(server_files[1]))
-        server.set_security_policy(
-            [
-                policy
-                for policy in ua.SecurityPolicyType
-                if policy.name.startswith(("NoSecurity", "Basic256Sha256", "Aes128", "Aes256"))
-            ]
-        )
-
-    pump = PumpServer(clock=lambda: 0.0, user_manager=Gatekeeper())
-    await pump.start(live=False, secure=secure)
-    yield pump
-    await pump.stop()
-
-
-@pytest.fixture(autouse=True)
-def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PLANT_USER", USER)
-    monkeypatch.setenv("PLANT_PASSWORD", PASSWORD)
-
-
-@pytest.fixture
-def trusting(tmp_path: Path, server_files: tuple[Path, Path]) -> Path:
-    """A certificate folder whose operator trusts the server."""
-    Pki(tmp_path / "pki").trust(server_files[0].read_bytes())
-    return tmp_path / "pki"
-
-
-def device(server: PumpServer, pki: Path, **options: object) -> Device:
-    user = {"user_env": "PLANT_USER", "password_env": "PLANT_PASSWORD"}
-    return Device(
-        name="d",
-        url=f"opc.tcp://127.0.0.1:{server.port}",
-        timeout_s=5,
-        options={"security": "Basic256Sha256", "pki": str(pki), **user, **options},
-    )
+PASSWORD = "pump-house-7"
 
 
 async def value(given: Device) -> object:
@@ -110,60 +38,62 @@ async def value(given: Device) -> object:
 
 @pytest.mark.parametrize("mode", ["sign", "sign-and-encrypt"])
 @pytest.mark.parametrize("policy", ["Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"])
-async def test_each_policy_and_mode_reads_with_user_and_password(secured, trusting, policy, mode):
-    assert await value(device(secured, trusting, security=policy, mode=mode)) == 1200
+async def test_each_policy_and_mode_reads_with_user_and_password(secured, trusting, policy, mode, secured_device):
+    assert await value(secured_device(secured, trusting, security=policy, mode=mode)) == 1200
 
 
-async def test_a_user_s_certificate_signs_in(secured, trusting, tmp_path):
+async def test_a_user_s_certificate_signs_in(secured, trusting, tmp_path, secured_device, key_pair):
     certificate, key = key_pair("urn:somebody", tmp_path, "somebody")
     options = {"user_certificate": str(certificate), "user_private_key": str(key)}
     nobody = {"user_env": None, "password_env": None}
-    assert await value(device(secured, trusting, **options, **nobody)) == 1200
+    assert await value(secured_device(secured, trusting, **options, **nobody)) == 1200
 
 
-async def test_a_user_s_certificate_that_cannot_be_read_is_told(secured, trusting, tmp_path):
+async def test_a_user_s_certificate_that_cannot_be_read_is_told(secured, trusting, tmp_path, secured_device):
     options = {"user_certificate": str(tmp_path / "gone.der"), "user_private_key": str(tmp_path / "gone.pem")}
     with pytest.raises(NotConnectedError, match="cannot be read"):
-        await value(device(secured, trusting, **options, user_env=None, password_env=None))
+        await value(secured_device(secured, trusting, **options, user_env=None, password_env=None))
 
 
-async def test_a_server_nobody_trusted_is_not_spoken_to_and_not_remembered(secured, tmp_path, server_files):
+async def test_a_server_nobody_trusted_is_not_spoken_to_and_not_remembered(
+    secured, tmp_path, server_files, secured_device
+):
     with pytest.raises(DeviceRefusedError, match="nobody here has trusted it yet") as raised:
-        await value(device(secured, tmp_path / "pki"))
+        await value(secured_device(secured, tmp_path / "pki"))
     assert fingerprint(server_files[0].read_bytes()) in raised.value.message
     assert "factorylm-opcua trust opc.tcp://" in raised.value.hint
     assert not list((tmp_path / "pki").rglob("*"))
 
 
-async def test_another_server_at_the_same_address_is_not_trusted(secured, tmp_path):
+async def test_another_server_at_the_same_address_is_not_trusted(secured, tmp_path, secured_device, key_pair):
     other, _ = key_pair(URI, tmp_path, "other")
     Pki(tmp_path / "pki").trust(other.read_bytes())
     with pytest.raises(DeviceRefusedError, match="nobody here has trusted"):
-        await value(device(secured, tmp_path / "pki"))
+        await value(secured_device(secured, tmp_path / "pki"))
 
 
-async def test_a_wrong_password_is_told_without_being_shown(secured, trusting, monkeypatch):
+async def test_a_wrong_password_is_told_without_being_shown(secured, trusting, monkeypatch, secured_device):
     monkeypatch.setenv("PLANT_PASSWORD", "wrong-secret")
     with pytest.raises(DeviceError, match="sign-in") as raised:
-        await value(device(secured, trusting))
+        await value(secured_device(secured, trusting))
     assert raised.value.quality is Quality.BadUserAccessDenied
     assert "wrong-secret" not in str(raised.value)
 
 
-async def test_a_missing_variable_is_told_by_its_name(secured, trusting, monkeypatch):
+async def test_a_missing_variable_is_told_by_its_name(secured, trusting, monkeypatch, secured_device):
     monkeypatch.delenv("PLANT_PASSWORD")
     with pytest.raises(NotConnectedError, match="PLANT_PASSWORD is not set"):
-        await value(device(secured, trusting))
+        await value(secured_device(secured, trusting))
 
 
-async def test_a_policy_the_server_does_not_offer_is_told_with_those_it_does(server, tmp_path):
+async def test_a_policy_the_server_does_not_offer_is_told_with_those_it_does(server, tmp_path, secured_device):
     with pytest.raises(DeviceRefusedError, match="does not offer Basic256Sha256") as raised:
-        await value(device(server, tmp_path))
+        await value(secured_device(server, tmp_path))
     assert "none" in raised.value.hint
 
 
-async def test_the_driver_keeps_no_secret(secured, trusting):
-    driver = OpcuaDriver(device(secured, trusting))
+async def test_the_driver_keeps_no_secret(secured, trusting, secured_device):
+    driver = OpcuaDriver(secured_device(secured, trusting))
     try:
         await driver.read([SETPOINT])
         assert PASSWORD not in repr(driver)
@@ -192,12 +122,12 @@ def test_a_password_goes_out_only_where_nobody_can_read_it(token, mode, endpoint
     assert (told in fault) if told else fault == ""
 
 
-async def test_a_password_is_not_sent_to_a_server_that_wants_it_in_the_clear(secured, trusting):
+async def test_a_password_is_not_sent_to_a_server_that_wants_it_in_the_clear(secured, trusting, secured_device):
     for endpoint in secured.server.iserver.endpoints:
         for token in endpoint.UserIdentityTokens:
             token.SecurityPolicyUri = "http://opcfoundation.org/UA/SecurityPolicy#None"
     with pytest.raises(DeviceRefusedError, match="so it was not sent"):
-        await value(device(secured, trusting, mode="sign"))
+        await value(secured_device(secured, trusting, mode="sign"))
 
 
 # -- certificates ---------------------------------------------------------------------------------
@@ -215,14 +145,14 @@ def test_certificates_live_in_factorylms_own_folder(own_certificate_folder):
     assert default_folder() == own_certificate_folder / "opcua"
 
 
-async def test_an_expired_certificate_of_ours_is_told(secured, trusting, monkeypatch):
+async def test_an_expired_certificate_of_ours_is_told(secured, trusting, monkeypatch, secured_device):
     monkeypatch.setattr("factorylm_opcua.certificates._LIFETIME", timedelta(seconds=-1))
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     old = self_signed(key, "urn:us", "us", datetime.now(UTC) - timedelta(days=9), timedelta(days=1))
     Pki(trusting).own("urn:us")
     Pki(trusting).certificate_file.write_bytes(old.public_bytes(Encoding.DER))
     with pytest.raises(DeviceRefusedError, match="our own certificate cannot be used: it expired"):
-        await value(device(secured, trusting))
+        await value(secured_device(secured, trusting))
 
 
 def test_what_is_wrong_with_a_certificate_is_said_in_plain_words():
@@ -336,11 +266,11 @@ def test_trust_refuses_what_is_no_opc_ua_url(capsys, url):
     assert err.startswith("error:")
 
 
-async def test_trust_fetches_the_certificate_from_the_server(secured, server, tmp_path, server_files):
+async def test_trust_fetches_the_certificate_from_the_server(secured, server, tmp_path, server_files, secured_device):
     from factorylm_opcua.access import access_of
     from factorylm_opcua.trusting import _certificate
     from factorylm_schema import BadRequestError
 
-    assert await _certificate(access_of(device(secured, tmp_path))) == (server_files[0].read_bytes(), URI)
+    assert await _certificate(access_of(secured_device(secured, tmp_path))) == (server_files[0].read_bytes(), URI)
     with pytest.raises(BadRequestError, match="offers no security"):
-        await _certificate(access_of(device(server, tmp_path)))
+        await _certificate(access_of(secured_device(server, tmp_path)))
