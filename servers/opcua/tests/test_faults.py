@@ -98,6 +98,21 @@ async def test_a_server_that_goes_in_the_middle_of_a_batch_costs_no_wrong_value(
         await driver.close()
 
 
+async def test_many_slow_answers_together_keep_to_the_timeout(plant, line):
+    device = plant.device("pump1").model_copy(update={"options": {"max_nodes_per_read": 1}, "timeout_s": 0.5})
+    driver = OpcuaDriver(device)
+    try:
+        await value(driver)
+        line.faults.delay_s = 0.2
+        line.faults.set(FaultKind.DELAY, times=None)
+        with pytest.raises(DeviceTimeoutError, match="took longer than"):
+            await driver.read(EACH)
+        line.faults.clear()
+        assert await value(driver) == 1200
+    finally:
+        await driver.close()
+
+
 async def test_a_server_that_is_down_and_comes_back_is_found_again(driver, line):
     await value(driver)
     await line.down()

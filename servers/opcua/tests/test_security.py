@@ -65,6 +65,12 @@ async def test_a_server_nobody_trusted_is_not_spoken_to_and_not_remembered(
     assert not list((tmp_path / "pki").rglob("*"))
 
 
+async def test_a_spoilt_trust_folder_trusts_nobody(secured, trusting, secured_device):
+    (trusting / "trusted" / "notes.der").write_text("call Anna first")
+    with pytest.raises(DeviceRefusedError, match=r"notes\.der is not a certificate"):
+        await value(secured_device(secured, trusting))
+
+
 async def test_another_server_at_the_same_address_is_not_trusted(secured, tmp_path, secured_device, key_pair):
     other, _ = key_pair(URI, tmp_path, "other")
     Pki(tmp_path / "pki").trust(other.read_bytes())

@@ -32,6 +32,17 @@ from factorylm_skill.places import home
 
 _LIFETIME = timedelta(days=5 * 365)
 _CLOCK_TOLERANCE = timedelta(minutes=5)
+_USAGE = x509.KeyUsage(
+    digital_signature=True,
+    content_commitment=True,
+    key_encipherment=True,
+    data_encipherment=True,
+    key_agreement=False,
+    key_cert_sign=True,  # it signs itself
+    crl_sign=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True)
@@ -89,8 +100,7 @@ class Pki:
 
     def trusted(self) -> list[x509.Certificate]:
         """Every certificate the operator trusts."""
-        files = sorted((self.folder / "trusted").glob("*.der"))
-        return [x509.load_der_x509_certificate(file.read_bytes()) for file in files]
+        return [_read(file) for file in sorted((self.folder / "trusted").glob("*.der"))]
 
     def trust(self, der: bytes) -> Path:
         """The operator's decision, written down."""
@@ -117,17 +127,6 @@ def self_signed(
     """An application instance certificate as OPC 10000-6, 6.2.2 wants it."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     alternatives = [x509.UniformResourceIdentifier(application_uri), x509.DNSName(socket.gethostname())]
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=True,
-        key_encipherment=True,
-        data_encipherment=True,
-        key_agreement=False,
-        key_cert_sign=True,  # it signs itself
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
     both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH])
     return (
         x509.CertificateBuilder()
@@ -139,7 +138,7 @@ def self_signed(
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
+        .add_extension(_USAGE, critical=True)
         .add_extension(both, critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -181,6 +180,13 @@ def judge_application(certificate: x509.Certificate, application_uri: str) -> st
     if not application_uri or found == application_uri:
         return ""
     return f"it was made for {found or 'no application'}, and the server calls itself {application_uri}"
+
+
+def _read(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_der_x509_certificate(file.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{file} is not a certificate") from error
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

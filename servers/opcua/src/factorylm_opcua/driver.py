@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+# Long lists and long histories take many requests; each of them still has the device's timeout
+_PATIENCE_S = 20.0
+_LITTLE_S = 0.5
+
 
 def connect(device: Device) -> "OpcuaDriver":
     """The driver of `device`; no byte is sent before its first call."""
@@ -48,6 +52,7 @@ class OpcuaDriver:
     access: Access = field(init=False)
     pinned: dict[int, str] = field(default_factory=dict)
     _session: "Session | None" = None
+    _loaded: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
@@ -82,7 +87,7 @@ class OpcuaDriver:
         await self.load()
         from factorylm_opcua.browsing import browse_page
 
-        return await self.on_session(lambda session: browse_page(session, path, search, limit, cursor))
+        return await self.on_session(lambda session: browse_page(session, path, search, limit, cursor), _PATIENCE_S)
 
     async def diagnose(self) -> Diagnosis:
         """The ladder from the network to the data, climbed on a fresh connection."""
@@ -108,7 +113,7 @@ class OpcuaDriver:
         await self.load()
         from factorylm_opcua.history import read_history
 
-        return await self.on_session(lambda session: read_history(session, tag, start, end, limit))
+        return await self.on_session(lambda session: read_history(session, tag, start, end, limit), _PATIENCE_S)
 
     async def alarms(self, limit: int) -> "AlarmList":
         """The alarms that stand now, as far as the server tells."""
@@ -127,7 +132,9 @@ class OpcuaDriver:
 
     async def load(self) -> None:
         """Import the library without holding up the event loop: it takes about a second, once."""
-        await asyncio.to_thread(import_module, "factorylm_opcua.library")
+        if not self._loaded:
+            await asyncio.to_thread(import_module, "factorylm_opcua.session")
+            self._loaded = True
 
     async def session(self) -> "Session":
         """The open session, or a new one."""
@@ -140,20 +147,30 @@ class OpcuaDriver:
                 self._pin(self._session.namespaces)
             return self._session
 
-    async def on_session(self, job: Callable[["Session"], Awaitable[T]]) -> T:
-        """Do `job`; where the connection proves dead at once, a second time on a fresh one.
+    async def on_session(self, job: Callable[["Session"], Awaitable[T]], budget_s: float = 0) -> T:
+        """Do `job`; where the connection proves dead, a second time on a fresh one.
 
-        Only for what changes nothing. A timeout is not tried again: the caller's time is spent.
+        Only for what changes nothing. All of it ends within `budget_s` (the device's timeout and a little more,
+        so that a single request that is not answered says so itself).
         """
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
+        budget_s = budget_s or self.access.timeout_s + _LITTLE_S
+        try:
+            async with asyncio.timeout(budget_s):
+                return await self._twice(job)
+        except TimeoutError:
+            raise DeviceTimeoutError(
+                f"{self.access.place} took longer than {budget_s:g} s",
+                hint="The server may be busy: raise timeout_s, or ask for less at once",
+            ) from None
+
+    async def _twice(self, job: Callable[["Session"], Awaitable[T]]) -> T:
         reused = self._session is not None
         session = await self.session()
         try:
             with self._dropping_on_doubt():
                 return await job(session)
         except (NotConnectedError, BadReplyError):
-            if not reused or loop.time() - begun > self.access.timeout_s / 2:
+            if not reused:
                 raise
         session = await self.session()
         with self._dropping_on_doubt():

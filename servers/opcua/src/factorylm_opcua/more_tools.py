@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
-from factorylm_schema import BadRequestError
+from factorylm_schema import AlarmEvent, BadRequestError
 from factorylm_skill.answers import Row, TableAnswer, ToldProblem
 from factorylm_skill.call import Call
 from factorylm_skill.devices import Devices
@@ -110,17 +110,7 @@ def _alarms_tool(devices: Devices) -> Tool:
             return await driver.alarms(asked.limit)
 
         found = await devices.line(asked.device).run(job)
-        rows: list[Row] = [
-            [
-                instant(alarm.time),
-                told_to_the_model(alarm.source),
-                told_to_the_model(alarm.name),
-                told_to_the_model(alarm.text),
-                alarm.severity,
-                alarm.state.value,
-            ]
-            for alarm in found.alarms
-        ]
+        rows = [_alarm_row(alarm) for alarm in found.alarms]
         note = None if found.complete else "This server does not repeat standing alarms; some may be missing"
         return AlarmsAnswer(
             columns=["time", "source", "name", "text", "severity", "state"], rows=rows, truncated=found.more, note=note
@@ -135,6 +125,11 @@ def _alarms_tool(devices: Devices) -> Tool:
         run=run,
         open_world=True,
     )
+
+
+def _alarm_row(alarm: AlarmEvent) -> Row:
+    texts = [told_to_the_model(text) for text in (alarm.source, alarm.name, alarm.text)]
+    return [instant(alarm.time), *texts, alarm.severity, alarm.state.value]
 
 
 def time_of(name: str, text: str) -> datetime:

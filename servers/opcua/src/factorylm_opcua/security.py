@@ -78,8 +78,12 @@ def judge_server(endpoint: Endpoint, access: Access, now: datetime) -> str:
     der = server_certificate(endpoint)
     if not der:
         return "it has none"
-    certificate = x509.load_der_x509_certificate(der)
-    if not judge_trust(certificate, pki_of(access).trusted()):
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        trusted = pki_of(access).trusted()
+    except ValueError as error:
+        return f"it cannot be judged: {error}"
+    if not judge_trust(certificate, trusted):
         return f"nobody here has trusted it yet (SHA-256 {fingerprint(der)})"
     return judge_validity(certificate, now) or judge_application(certificate, endpoint.Server.ApplicationUri or "")
 
