@@ -70,7 +70,7 @@ def plant(line: FaultyLine, planted: Callable[[str], Plant]) -> Plant:
 
 @pytest.fixture
 async def driver(plant: Plant) -> AsyncIterator[OpcuaDriver]:
-    one = OpcuaDriver(plant.device("pump1").model_copy(update={"timeout_s": 0.5}))
+    one = OpcuaDriver(plant.device("pump1").model_copy(update={"timeout_s": 1.0}))
     yield one
     await one.close()
 

@@ -112,8 +112,9 @@ async def test_the_driver_keeps_no_secret(secured, trusting, secured_device):
     ("token", "mode", "endpoint", "told"),
     [
         ("None", ua.MessageSecurityMode.Sign, "Basic256Sha256", "unencrypted"),
-        ("None", ua.MessageSecurityMode.None_, "None", "unencrypted"),
-        ("", ua.MessageSecurityMode.None_, "None", "unencrypted"),
+        ("None", ua.MessageSecurityMode.None_, "None", "not secured"),
+        ("Basic256Sha256", ua.MessageSecurityMode.None_, "None", "not secured"),
+        ("", ua.MessageSecurityMode.None_, "None", "not secured"),
         ("Basic128Rsa15", ua.MessageSecurityMode.Sign, "Basic256Sha256", "withdrawn Basic128Rsa15"),
         ("Basic256", ua.MessageSecurityMode.Sign, "Basic256Sha256", "withdrawn Basic256"),
         ("Basic256Sha256", ua.MessageSecurityMode.Sign, "Basic256Sha256", ""),
@@ -126,6 +127,13 @@ def test_a_password_goes_out_only_where_nobody_can_read_it(token, mode, endpoint
     policy = ua.UserTokenPolicy(SecurityPolicyUri=token and uri + token)
     fault = user_token_fault(policy, mode, uri + endpoint)
     assert (told in fault) if told else fault == ""
+
+
+async def test_a_password_never_goes_out_on_an_unsecured_channel(secured, tmp_path, secured_device):
+    """The plant file refuses this already. asyncua would encrypt it for whatever certificate comes back, or fail
+    with an AttributeError where none does."""
+    with pytest.raises(DeviceRefusedError, match="so it was not sent"):
+        await value(secured_device(secured, tmp_path, security="none"))
 
 
 async def test_a_password_is_not_sent_to_a_server_that_wants_it_in_the_clear(secured, trusting, secured_device):

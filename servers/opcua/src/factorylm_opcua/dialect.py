@@ -8,7 +8,7 @@ from factorylm_schema import Device, PlantDialect, Tag
 from pydantic import BaseModel, ConfigDict, Field
 
 from factorylm_opcua.address import parse
-from factorylm_opcua.values import TYPE_NAMES
+from factorylm_opcua.values import TYPE_IDS
 
 Policy = Literal["none", "Basic256Sha256", "Aes128Sha256RsaOaep", "Aes256Sha256RsaPss"]
 Mode = Literal["sign", "sign-and-encrypt"]
@@ -96,8 +96,8 @@ def _check_url(url: str) -> None:
 
 
 def _check_type(name: str) -> None:
-    if name and name not in TYPE_NAMES:
-        raise ValueError(f"type {name!r} is not one of {', '.join(TYPE_NAMES)} (or leave it out)")
+    if name and name not in TYPE_IDS:
+        raise ValueError(f"type {name!r} is not one of {', '.join(TYPE_IDS)} (or leave it out)")
 
 
 def _check_method(tag: Tag) -> None:

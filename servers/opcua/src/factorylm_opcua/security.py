@@ -90,6 +90,9 @@ def judge_server(endpoint: Endpoint, access: Access, now: datetime) -> str:
 
 def user_token_fault(policy: TokenPolicy, mode: Any, endpoint_uri: str) -> str:
     """Why a password may not go out under this policy; empty when it is unreadable on the way."""
+    if mode == ua.MessageSecurityMode.None_:
+        # even an encrypted password: the certificate it is encrypted for may be anybody's
+        return "the channel is not secured, so nobody knows who would read the password"
     if mode == ua.MessageSecurityMode.SignAndEncrypt:
         return ""
     uri = policy.SecurityPolicyUri or endpoint_uri

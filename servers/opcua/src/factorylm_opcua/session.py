@@ -302,7 +302,7 @@ async def _sign_in(session: Session) -> None:
         if fault:
             raise DeviceRefusedError(
                 f"{fault}, so it was not sent",
-                hint='Set mode = "sign-and-encrypt"',
+                hint='Set security = "Basic256Sha256" and mode = "sign-and-encrypt"',
                 quality=Quality.BadConfigurationError,
             )
         await client.activate_session(username=user[0], password=user[1])

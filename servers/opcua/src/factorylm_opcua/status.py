@@ -134,8 +134,8 @@ def words(code: int) -> tuple[str, str]:
     name = name_of(code)
     said, hint = _WORDS.get(name, ("", ""))
     if not said:
-        return f"the server says {name}", "look the code up in the server's manual"
-    return f"{said} ({name})", hint
+        return f"the server says {name}", "Look the code up in the server's manual"
+    return f"{said} ({name})", hint[0].upper() + hint[1:]
 
 
 @cache

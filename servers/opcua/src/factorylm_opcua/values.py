@@ -16,7 +16,6 @@ TYPE_IDS = {
     "XmlElement": 16, "NodeId": 17, "ExpandedNodeId": 18, "StatusCode": 19, "QualifiedName": 20,
     "LocalizedText": 21,
 }  # fmt: skip
-TYPE_NAMES = {name: number for name, number in TYPE_IDS.items() if number <= 15}
 NAMES = {number: name for name, number in TYPE_IDS.items()} | {22: "Structure"}
 
 WHOLE = {
@@ -49,10 +48,10 @@ def one_value(decoded: Decoded, type_id: int, element: Sequence[int]) -> Value:
     if isinstance(decoded, Structure):
         raise UnusableValueError(
             f"the value is a structure of {decoded.size} bytes ({decoded.type_id})",
-            "browse the node: its members are often nodes of their own",
+            "Browse the node: its members are often nodes of their own",
         )
     if decoded is None:
-        raise UnusableValueError("the node has no value", "it may not have been set yet; read it again later")
+        raise UnusableValueError("the node has no value", "It may not have been set yet; read it again later")
     if isinstance(decoded, bytes):
         return "0x" + decoded.hex()
     if type_id == TYPE_IDS["Float"] and isinstance(decoded, float):
@@ -88,7 +87,7 @@ def to_write(type_name: str, value: Value) -> bool | int | float | str | bytes |
         return _time(value)
     raise BadRequestError(
         f"a value of type {type_name} cannot be written here",
-        hint=f"writable are Boolean, {', '.join(WHOLE)}, Float, Double, String, LocalizedText and DateTime",
+        hint=f"Writable are Boolean, {', '.join(WHOLE)}, Float, Double, String, LocalizedText and DateTime",
     )
 
 
@@ -97,11 +96,11 @@ def _element(decoded: Decoded, element: Sequence[int]) -> Decoded:
         if not isinstance(decoded, list):
             raise UnusableValueError(
                 "the value is not an array" if position == 0 else f"the array has {position} dimensions",
-                "leave ;index= out" if position == 0 else "give fewer indexes",
+                "Leave ;index= out" if position == 0 else "Give fewer indexes",
             )
         if index >= len(decoded):
             raise UnusableValueError(
-                f"index {index} is outside the array", f"it has the elements 0 to {len(decoded) - 1}"
+                f"index {index} is outside the array", f"It has the elements 0 to {len(decoded) - 1}"
             )
         decoded = decoded[index]
     return decoded
@@ -112,7 +111,7 @@ def _array_text(values: list[Decoded]) -> str:
     if len(text) > _LONGEST_ARRAY_TEXT:
         raise UnusableValueError(
             f"the value is an array of {len(values)} elements",
-            "read one element: add ;index=0 to the address",
+            "Read one element: add ;index=0 to the address",
         )
     return text
 
@@ -163,4 +162,4 @@ def _time(value: Value) -> datetime:
 
 
 def _misfit(type_name: str, value: Value, wanted: str) -> BadRequestError:
-    return BadRequestError(f"{value!r} does not fit the node's type {type_name}", hint=f"give {wanted}")
+    return BadRequestError(f"{value!r} does not fit the node's type {type_name}", hint=f"Give {wanted}")
