@@ -155,6 +155,15 @@ def test_our_own_certificate_is_made_once_and_its_key_is_ours_alone(tmp_path):
     assert stat.S_IMODE(pki.key_file.stat().st_mode) == 0o600
 
 
+def test_a_new_certificate_is_made_for_the_key_there_is(tmp_path):
+    pki = Pki(tmp_path)
+    first = pki.own("urn:us")
+    pki.certificate_file.unlink()
+    second = pki.own("urn:us")
+    assert first.certificate != second.certificate
+    assert first.key.public_key() == second.key.public_key() == second.certificate.public_key()
+
+
 def test_certificates_live_in_factorylms_own_folder(own_certificate_folder):
     assert default_folder() == own_certificate_folder / "opcua"
 

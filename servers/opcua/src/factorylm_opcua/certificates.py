@@ -13,6 +13,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,11 +93,8 @@ class Pki:
         """Our certificate and key, made on first use."""
         if not self.certificate_file.exists():
             self._make(application_uri or default_application_uri())
-        certificate = x509.load_der_x509_certificate(self.certificate_file.read_bytes())
-        key = load_pem_private_key(self.key_file.read_bytes(), password=None)
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise ValueError(f"{self.key_file} is not an RSA key")  # noqa: TRY004  (the file is wrong)
-        return Identification(certificate, key, uri_of(certificate) or application_uri or "")
+        certificate = _read(self.certificate_file)
+        return Identification(certificate, self._key(), uri_of(certificate) or application_uri or "")
 
     def trusted(self) -> list[x509.Certificate]:
         """Every certificate the operator trusts."""
@@ -111,14 +109,25 @@ class Pki:
         return file
 
     def _make(self, application_uri: str) -> None:
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        certificate = self_signed(key, application_uri, "FactoryLM", datetime.now(UTC))
         self.certificate_file.parent.mkdir(parents=True, exist_ok=True)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        descriptor = os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-        self.certificate_file.write_bytes(certificate.public_bytes(Encoding.DER))
+        certificate = self_signed(self._key(), application_uri, "FactoryLM", datetime.now(UTC))
+        fresh = self.certificate_file.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(certificate.public_bytes(Encoding.DER))
+        fresh.replace(self.certificate_file)
+
+    def _key(self) -> rsa.RSAPrivateKey:
+        """Our key: the one there is, since another process may just have made it."""
+        if not self.key_file.exists():
+            key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            with suppress(FileExistsError):
+                descriptor = os.open(self.key_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(pem)
+        found = load_pem_private_key(self.key_file.read_bytes(), password=None)
+        if not isinstance(found, rsa.RSAPrivateKey):
+            raise ValueError(f"{self.key_file} is not an RSA key")  # noqa: TRY004 (the file is wrong)
+        return found
 
 
 def self_signed(
