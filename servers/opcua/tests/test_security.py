@@ -1,6 +1,7 @@
 """Policies, sign-in and trust: nothing weaker than asked for, nobody trusted unasked, no secret in the clear."""
 
 import stat
+import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,10 +18,12 @@ from factorylm_opcua.certificates import (
     self_signed,
 )
 from factorylm_opcua.driver import OpcuaDriver
+from factorylm_opcua.faulty_line import FaultyLine, Message
 from factorylm_opcua.security import user_token_fault
 from factorylm_opcua.server import main
 from factorylm_opcua.simulator import NAMESPACE
 from factorylm_schema import Device, DeviceError, DeviceRefusedError, NotConnectedError, Quality, Tag
+from factorylm_skill.faults import FaultSwitches
 
 SETPOINT = Tag(device="d", name="", address=f"nsu={NAMESPACE};s=Pump.Setpoint")
 URI = "urn:factorylm:simulator"
@@ -297,3 +300,34 @@ async def test_trust_fetches_the_certificate_from_the_server(secured, server, tm
     assert await _certificate(access_of(secured_device(secured, tmp_path))) == (server_files[0].read_bytes(), URI)
     with pytest.raises(BadRequestError, match="offers no security"):
         await _certificate(access_of(secured_device(server, tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (ua.StatusCodes.BadSecurityChecksFailed, "most often it does not trust it yet"),
+        (ua.StatusCodes.BadCertificateUntrusted, "does not trust our certificate"),
+        (ua.StatusCodes.BadCertificateTimeInvalid, "expired or not yet valid"),
+        (ua.StatusCodes.BadCertificateUriInvalid, "for another application"),
+    ],
+)
+async def test_a_server_that_does_not_trust_us_is_told_in_plain_words(secured, trusting, secured_device, code, told):
+    """The server answers the opening of the channel with an error message and hangs up."""
+    line = FaultyLine(secured.port, FaultSwitches())
+    await line.up()
+
+    def refused(name: str, message: Message) -> bytes:
+        opens_secured = name == "OPN" and b"#None" not in message.whole
+        return b"ERRF" + struct.pack("<IIi", 16, code, -1) if opens_secured else message.whole
+
+    line.alter = refused
+    given = secured_device(secured, trusting).model_copy(update={"url": f"opc.tcp://127.0.0.1:{line.port}"})
+    try:
+        with pytest.raises(DeviceRefusedError, match="secure channel refused") as raised:
+            await value(given)
+        assert told in raised.value.message
+        assert raised.value.hint
+        rungs = (await OpcuaDriver(given).diagnose()).rungs
+        assert [(rung.name, rung.outcome) for rung in rungs][-1] == ("secure channel", "failed")
+    finally:
+        await line.down()
