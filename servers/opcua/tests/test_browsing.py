@@ -5,7 +5,7 @@ from asyncua import ua
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
 from factorylm_opcua.simulator import NAMESPACE
-from factorylm_schema import BadRequestError, UnknownNameError
+from factorylm_schema import BadRequestError, DeviceRefusedError, UnknownNameError
 
 NS = f"nsu={NAMESPACE}"
 
@@ -39,6 +39,10 @@ async def test_a_wrong_path_names_what_there_is(driver):
         await driver.browse("Pmp", "", 50, "")
     with pytest.raises(BadRequestError, match="no namespace"):
         await driver.browse("nsu=urn:none;s=x", "", 50, "")
+    with pytest.raises(DeviceRefusedError, match="no such node"):
+        await driver.browse(f"{NS};s=Pump.Gone", "", 50, "")
+    with pytest.raises(DeviceRefusedError, match="no such node"):
+        await driver.browse(f"{NS};s=Pump.Gone", "x", 50, "")
     with pytest.raises(BadRequestError, match="cursor"):
         await driver.browse("Pump", "", 50, "bm9uc2Vuc2U")
 
@@ -47,6 +51,9 @@ async def test_a_search_is_answered_before_it_looks_at_the_whole_world(driver, s
     monkeypatch.setattr("factorylm_opcua.browsing._MOST_SEARCHED", 5)
     with pytest.raises(BadRequestError, match="Give a path nearer"):
         await driver.browse("", "zzz", 50, "")
+    page = await driver.browse("Pump", "p", 50, "")
+    assert [row[0] for row in page.rows][:2] == ["Speed", "Setpoint"]
+    assert (page.rows[-1][2], "there may be more" in str(page.rows[-1][0])) == ("note", True)
 
 
 async def test_a_list_that_the_server_cuts_is_followed_to_its_end(driver, server, monkeypatch):
@@ -66,9 +73,9 @@ async def test_a_list_that_the_server_cuts_is_followed_to_its_end(driver, server
         if typeid != ua.NodeId(ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary):
             return await process(self, typeid, header, sequence, body)
         asked = struct_from_binary(ua.BrowseNextParameters, body)
-        assert not asked.ReleaseContinuationPoints
         answer = ua.BrowseNextResponse()
-        answer.Parameters.Results = [cut(left.pop(point)) for point in asked.ContinuationPoints]
+        rest = [left.pop(point) for point in asked.ContinuationPoints]
+        answer.Parameters.Results = [] if asked.ReleaseContinuationPoints else [cut(part) for part in rest]
         self.send_response(header.RequestHandle, sequence, answer)
         return True
 
@@ -78,6 +85,10 @@ async def test_a_list_that_the_server_cuts_is_followed_to_its_end(driver, server
     assert len(page.rows) == 12
     assert page.rows[2][4:6] == ["A", "0 to 40"]
     assert not left
+    monkeypatch.setattr("factorylm_opcua.browsing._MOST_LISTED", 6)
+    page = await driver.browse("Pump", "", 50, "")
+    assert [row[2] for row in page.rows] == ["variable"] * 8 + ["note"]
+    assert not left, "the rest of the list is still kept at the server"
 
 
 async def test_pages_of_a_changed_question_do_not_mix(driver):

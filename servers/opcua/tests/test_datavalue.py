@@ -10,7 +10,6 @@ from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
 from factorylm_opcua.datavalue import (
     READ_RESPONSE,
-    SERVICE_FAULT,
     MalformedReplyError,
     Structure,
     decode_reply,
@@ -101,7 +100,10 @@ def test_a_service_fault_is_told_from_an_answer():
     fault = ua.ServiceFault()
     fault.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadTooManyOperations)
     reply = decode_reply(struct_to_binary(fault))
-    assert (reply.service, reply.result) == (SERVICE_FAULT, ua.StatusCodes.BadTooManyOperations)
+    assert (reply.service, reply.result) == (
+        ua.ObjectIds.ServiceFault_Encoding_DefaultBinary,
+        ua.StatusCodes.BadTooManyOperations,
+    )
 
 
 def test_no_beginning_of_an_answer_is_an_answer():

@@ -114,7 +114,7 @@ async def test_a_tag_may_be_written_by_the_method_the_plant_file_names(driver, l
     [
         (METHOD, "on", "Boolean"),
         ({**METHOD, "sends_value": False}, True, "takes 1 inputs"),
-        ({**METHOD, "method": f"{NS};s=Pump.Explode"}, True, "takes 0 inputs"),
+        ({**METHOD, "method": f"{NS};s=Pump.Explode"}, True, "no such node"),
         ({**METHOD, "object": "nsu=urn:none;s=x"}, True, "no namespace"),
     ],
 )

@@ -9,6 +9,7 @@ from factorylm_skill.driver import BrowsePage
 from factorylm_skill.paging import page
 
 from factorylm_opcua.address import parse
+from factorylm_opcua.failures import RefusedError
 from factorylm_opcua.library import NodeId, ua
 from factorylm_opcua.plan import batches
 from factorylm_opcua.session import Session
@@ -83,37 +84,44 @@ async def _named(session: Session, names: Sequence[str]) -> NodeId:
 
 
 async def _searched(session: Session, start: NodeId, search: str) -> list[Entry]:
-    """Breadth first, each node once; stops at a bound and says so."""
+    """Breadth first, each node once; where it stops at the bound, the last row says so."""
     word = search.lower()
     found: list[Entry] = []
     seen = {start}
-    level = [("", start)]
-    for _ in range(_DEEPEST):
-        below: list[tuple[str, NodeId]] = []
-        for names, part in _named_batches(level, session.limits.browse):
-            for prefix, children in zip(names, await _listed(session, part, _CHILDREN), strict=True):
-                for child in children:
-                    if child.node in seen or _is_server(child.node):
-                        continue
-                    seen.add(child.node)
-                    entry = Entry(f"{prefix}{child.name}", child.node, child.kind)
-                    if word in child.name.lower():
-                        found.append(entry)
-                    below.append((f"{entry.name}/", child.node))
+    level = [Entry("", start, "object")]
+    for depth in range(_DEEPEST):
+        below: list[Entry] = []
+        for part in batches(level, session.limits.browse):
+            below += await _below(session, part, seen, must=depth == 0)
+            if len(seen) > _MOST_SEARCHED:
+                break
+        found += [entry for entry in below if word in entry.name.rpartition("/")[2].lower()]
         if len(seen) > _MOST_SEARCHED:
-            if not found:
-                raise BadRequestError(
-                    f"looked at {len(seen)} nodes without finding {search!r}", hint="Give a path nearer to it"
-                )
-            break
+            return _stopped(found, start, search, len(seen))
         level = below
         if not level:
             break
     return found
 
 
-def _named_batches(level: Sequence[tuple[str, NodeId]], most: int) -> list[tuple[list[str], list[NodeId]]]:
-    return [([name for name, _ in part], [node for _, node in part]) for part in batches(level, most)]
+async def _below(session: Session, part: Sequence[Entry], seen: set[NodeId], *, must: bool) -> list[Entry]:
+    """The children of these nodes that were not seen yet, named with the way to them."""
+    below: list[Entry] = []
+    lists = await _listed(session, [entry.node for entry in part], _CHILDREN, must=must)
+    for parent, children in zip(part, lists, strict=True):
+        for child in children:
+            if child.node not in seen and not _is_server(child.node):
+                seen.add(child.node)
+                name = f"{parent.name}/{child.name}" if parent.name else child.name
+                below.append(Entry(name, child.node, child.kind))
+    return below
+
+
+def _stopped(found: list[Entry], start: NodeId, search: str, seen: int) -> list[Entry]:
+    hint = "Give a path nearer to it"
+    if not found:
+        raise BadRequestError(f"looked at {seen} nodes without finding {search!r}", hint=hint)
+    return [*found, Entry(f"(stopped after {seen} nodes, there may be more. {hint})", start, "note")]
 
 
 def _is_server(node: NodeId) -> bool:
@@ -125,13 +133,13 @@ def _is_server(node: NodeId) -> bool:
 
 
 async def _children(session: Session, nodes: Sequence[NodeId]) -> list[Entry]:
-    [children] = await _listed(session, nodes, _CHILDREN)
+    [children] = await _listed(session, nodes, _CHILDREN, must=True)
     unique = {child.node: child for child in children}
     return list(unique.values())
 
 
-async def _listed(session: Session, nodes: Sequence[NodeId], kind: NodeId) -> list[list[Entry]]:
-    """The children of each node, all pages of them."""
+async def _listed(session: Session, nodes: Sequence[NodeId], kind: NodeId, *, must: bool = False) -> list[list[Entry]]:
+    """The children of each node, all pages of them; none of a node that may not be looked into, unless it `must`."""
     descriptions = [
         ua.BrowseDescription(
             NodeId=node,
@@ -149,21 +157,32 @@ async def _listed(session: Session, nodes: Sequence[NodeId], kind: NodeId) -> li
     reply = await session.call(request, ua.BrowseResponse)
     if len(reply.Results) != len(nodes):
         raise session.misfit(f"{len(reply.Results)} lists came back for {len(nodes)} asked")
+    bad = [result.StatusCode.value for result in reply.Results if result.StatusCode.value >> 31]
+    if must and bad:
+        raise RefusedError(bad[0], "Browse")
     return [await _all_pages(session, result) for result in reply.Results]
 
 
 async def _all_pages(session: Session, result: Any) -> list[Entry]:
     entries = [_entry(reference) for reference in result.References or []]
     while result.ContinuationPoint and len(entries) < _MOST_LISTED:
-        request = ua.BrowseNextRequest()
-        request.Parameters.ReleaseContinuationPoints = False  # the library's default would end the list here
-        request.Parameters.ContinuationPoints = [result.ContinuationPoint]
-        reply = await session.call(request, ua.BrowseNextResponse)
+        reply = await _continued(session, result.ContinuationPoint, release=False)
         if len(reply.Parameters.Results) != 1:
             raise session.misfit("a list did not continue")
         result = reply.Parameters.Results[0]
         entries += [_entry(reference) for reference in result.References or []]
+    if result.ContinuationPoint:
+        await _continued(session, result.ContinuationPoint, release=True)
+        entries.append(Entry(f"(only the first {len(entries)} are listed)", ua.NodeId(_IDS.ObjectsFolder), "note"))
     return entries
+
+
+async def _continued(session: Session, point: bytes, *, release: bool) -> Any:
+    request = ua.BrowseNextRequest()
+    # said either way: the library's default would end the list
+    request.Parameters.ReleaseContinuationPoints = release
+    request.Parameters.ContinuationPoints = [point]
+    return await session.call(request, ua.BrowseNextResponse)
 
 
 def _entry(reference: Any) -> Entry:

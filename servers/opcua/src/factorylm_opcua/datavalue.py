@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 READ_RESPONSE = 634  # NodeIds.csv: ReadResponse_Encoding_DefaultBinary
-SERVICE_FAULT = 397  # NodeIds.csv: ServiceFault_Encoding_DefaultBinary
 
 Scalar = bool | int | float | str | bytes | None
 

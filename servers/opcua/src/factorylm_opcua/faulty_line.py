@@ -2,7 +2,8 @@
 
 It knows just enough OPC UA (OPC 10000-6, 6.7.2) to hold one answer in its hand. Faults hit answers that carry
 data: read, write, browse, history, call, subscription. Connecting and signing in stay as they are; over a
-secured channel nothing can be told apart, and every answer counts.
+secured channel nothing can be told apart, and every answer counts. `short` and `long` change answers that are
+lists; a publish is none and stays right.
 """
 
 import asyncio

@@ -77,9 +77,14 @@ async def _asked(session: Session, method: NodeId) -> list[Any]:
     request = ua.TranslateBrowsePathsToNodeIdsRequest()
     request.Parameters.BrowsePaths = [path]
     reply = await session.call(request, ua.TranslateBrowsePathsToNodeIdsResponse)
-    targets = reply.Results[0].Targets if len(reply.Results) == 1 else []
-    if not targets:
+    if len(reply.Results) != 1:
+        raise session.misfit(f"{len(reply.Results)} paths came back for 1 asked")
+    status, targets = reply.Results[0].StatusCode.value, reply.Results[0].Targets
+    if status == ua.StatusCodes.BadNoMatch:
         return []  # a method without inputs has no such property
+    if status >> 31 or not targets:
+        said, hint = words(status)
+        raise WriteRefusedError(f"the method cannot be looked at: {said}", hint=hint)
     item = ua.ReadValueId(NodeId=targets[0].TargetId, AttributeId=ua.AttributeIds.Value)
     answer = await session.call(ua.ReadRequest(Parameters=ua.ReadParameters(NodesToRead=[item])), ua.ReadResponse)
     value = answer.Results[0].Value.Value if len(answer.Results) == 1 else None

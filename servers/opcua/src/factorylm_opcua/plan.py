@@ -16,10 +16,8 @@ class Limits:
     """Most operations in one request."""
 
     read: int = UNSTATED
-    write: int = UNSTATED
     browse: int = UNSTATED
     monitored_items: int = UNSTATED
-    history: int = UNSTATED
 
     def reading_less(self, tried: int) -> "Limits":
         """After the server refused `tried` reads in one request."""

@@ -37,10 +37,8 @@ _IDS = ua.ObjectIds
 _KINDS = (b"MSG", b"OPN", b"CLO", b"ACK", b"ERR")  # OPC 10000-6, 7.1.2.2
 _LIMIT_NODES = {
     "read": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
-    "write": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
     "browse": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
     "monitored_items": _IDS.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
-    "history": _IDS.Server_ServerCapabilities_OperationLimits_MaxNodesPerHistoryReadData,
 }
 
 
