@@ -88,9 +88,7 @@ async def _demo(options: argparse.Namespace) -> None:
             await shift.walk(client)
         print_line()
         seconds = time.monotonic() - begun
-        print_line(
-            f"{shift.calls} tool calls, {shift.characters:,} characters read, {seconds:.0f} s; nothing left this machine."
-        )
+        print_line(f"{shift.calls} tool calls, {shift.characters:,} characters read, {seconds:.0f} s.")
         print_line(
             f"Connect your own assistant:  {Path(sys.executable).name} -m factorylm connect claude-desktop --write"
         )
@@ -105,9 +103,7 @@ async def _scene() -> AsyncIterator[Scene]:
     plant = DemoPlant(seed=_PAST.seed, faults=list(_PAST.faults))
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="factorylm-demo-")))
-        print_line(
-            f"Half a day at {_PAST.days * 24:g} h of plant time is simulated, then the plant runs on in real time ..."
-        )
+        print_line(f"{_PAST.days * 24:g} hours of the plant's past are simulated, then it runs on in real time ...")
         record(plant, folder, _PAST)
         past, now = plant.second, asyncio.get_running_loop().time
         begun = now()
