@@ -367,6 +367,8 @@ def _template_attribute(template: Template, number: int) -> bytes:
             return struct.pack("<H", template.handle)
         case 2:
             return struct.pack("<H", len(template.members))
+        case 3:  # undocumented; pylogix asks for it and skips two bytes
+            return b"\x00\x00"
         case 4:
             # 1756-PM020: a client reads size * 4 - 23 bytes; pycomm3 asks for two more
             return struct.pack("<I", -(-(len(template.definition()) + 23) // 4))

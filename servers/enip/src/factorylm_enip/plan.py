@@ -1,0 +1,243 @@
+"""From what is wanted to the fewest packets that bring it. Pure.
+
+A packet has room for so many bytes of requests and so many of answers. What may be packed comes in two sorts:
+single values, which must stay whole, and runs of neighbouring array elements, which may be cut anywhere between
+elements. Single values are packed first-fit by decreasing size; runs then take the first place they fit into
+whole. Where that needs more packets than the bytes alone would, the plan is tried again with wider gaps bridged
+and with runs cut to fill the packets, and the smallest plan wins.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from factorylm_enip import cip
+
+# a service in a batch: its offset, then service, path length and element count; and its reply header
+_REQUEST_OVERHEAD = 2 + 1 + 1 + 2
+_REPLY_OVERHEAD = 2 + 4
+# the batch itself: service, path and count; and the reply header and count
+_BATCH_REQUEST = 1 + len(cip.MULTIPLE_PATH) + 2
+_BATCH_REPLY = 4 + 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Want:
+    """One value to bring: a place in an array, or (without `element`) a value of its own.
+
+    `size` is the element's; `prefix` the bytes of its type in the answer (2, structures 4).
+    """
+
+    segments: bytes
+    size: int
+    element: int | None = None
+    prefix: int = 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One read service: `count` elements from `first`, and which wants (by index) it answers."""
+
+    segments: bytes
+    size: int
+    prefix: int
+    first: int | None
+    count: int
+    wants: tuple[int, ...]
+
+    @property
+    def path(self) -> bytes:
+        """The request path with its length."""
+        if self.first is None:
+            return cip.path(self.segments)
+        return cip.path(self.segments + cip.member(self.first))
+
+    @property
+    def reply_bytes(self) -> int:
+        return _REPLY_OVERHEAD + self.prefix + self.size * self.count
+
+    @property
+    def request_bytes(self) -> int:
+        return _REQUEST_OVERHEAD + len(self.segments) + _index_bytes(self.first)
+
+
+Packet = tuple[Part, ...]
+
+
+def plan(wants: Sequence[Want], room: int) -> list[Packet]:
+    """The packets, each of at most `room` bytes either way; what is larger than a packet stands alone."""
+    parts, runs = _sorted_out(wants)
+    best: list[Packet] | None = None
+    for bridge_all, cut in product((False, True), (False, True)):
+        joined = [part for run in runs for part in _joined(run, wants, bridge_all=bridge_all, room=room)]
+        packets = _packed(parts, joined, wants, room, cut=cut)
+        if best is None or len(packets) < len(best):
+            best = packets
+        if len(best) <= _least(parts, joined, room) or not runs:
+            break
+    return best or []
+
+
+def _least(parts: Iterable[Part], joined: Iterable[Part], room: int) -> int:
+    """No plan with these services can do with fewer packets: the bytes alone need so many."""
+    request = reply = 0
+    for part in (*parts, *joined):
+        request += part.request_bytes
+        reply += part.reply_bytes
+    return max(-(-(request) // room), -(-(reply) // room), 1)
+
+
+def _index_bytes(first: int | None) -> int:
+    if first is None:
+        return 0
+    return 2 if first <= 0xFF else 4 if first <= 0xFFFF else 6
+
+
+# -- what belongs together -------------------------------------------------------------------------
+
+
+def _sorted_out(wants: Sequence[Want]) -> tuple[list[Part], list[list[int]]]:
+    """Single values as parts, each once; and for each array the wanted elements in order."""
+    single: dict[bytes, list[int]] = {}
+    arrays: dict[tuple[bytes, int, int], list[int]] = {}
+    for number, want in enumerate(wants):
+        if want.element is None:
+            single.setdefault(want.segments, []).append(number)
+        else:
+            arrays.setdefault((want.segments, want.size, want.prefix), []).append(number)
+    parts = [_single(wants[numbers[0]], numbers) for numbers in single.values()]
+    runs = [sorted(numbers, key=lambda n: wants[n].element or 0) for numbers in arrays.values()]
+    return parts, runs
+
+
+def _single(want: Want, numbers: Sequence[int]) -> Part:
+    return Part(
+        segments=want.segments, size=want.size, prefix=want.prefix, first=None, count=1, wants=tuple(numbers)
+    )
+
+
+def _joined(run: Sequence[int], wants: Sequence[Want], *, bridge_all: bool, room: int) -> list[Part]:
+    """Neighbours as one part; a gap is bridged where that costs no byte, or wherever a packet can hold it."""
+    parts: list[list[int]] = []
+    for number in run:
+        if parts and _bridges(wants[parts[-1][-1]], wants[number], wants[parts[-1][0]], bridge_all, room):
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return [_run(numbers, wants) for numbers in parts]
+
+
+def _bridges(last: Want, new: Want, first: Want, bridge_all: bool, room: int) -> bool:  # noqa: FBT001
+    assert last.element is not None
+    assert new.element is not None
+    assert first.element is not None
+    gap = (new.element - last.element - 1) * new.size
+    if gap <= _REPLY_OVERHEAD + new.prefix:
+        return True
+    return bridge_all and (new.element + 1 - first.element) * new.size + 4 + new.prefix <= room
+
+
+def _run(numbers: Sequence[int], wants: Sequence[Want]) -> Part:
+    first, last = wants[numbers[0]], wants[numbers[-1]]
+    assert first.element is not None
+    assert last.element is not None
+    return Part(
+        segments=first.segments,
+        size=first.size,
+        prefix=first.prefix,
+        first=first.element,
+        count=last.element - first.element + 1,
+        wants=tuple(numbers),
+    )
+
+
+# -- packing ---------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Bin:
+    request_left: int
+    reply_left: int
+    parts: list[Part] = field(default_factory=list)
+
+    def takes(self, part: Part) -> bool:
+        if part.request_bytes > self.request_left or part.reply_bytes > self.reply_left:
+            return False
+        self.request_left -= part.request_bytes
+        self.reply_left -= part.reply_bytes
+        self.parts.append(part)
+        return True
+
+
+def _packed(
+    parts: Sequence[Part], runs: Sequence[Part], wants: Sequence[Want], room: int, *, cut: bool
+) -> list[Packet]:
+    alone: list[Packet] = [(part,) for part in parts if not _fits_batch(part, room)]
+    bins = _first_fit([part for part in parts if _fits_batch(part, room)], room)
+    for run in sorted(runs, key=lambda p: p.reply_bytes, reverse=True):
+        whole, rest = _full_packets(run, wants, room)
+        alone += whole
+        if rest is not None:
+            _place(rest, bins, wants, room, cut=cut)
+    return alone + [tuple(b.parts) for b in bins]
+
+
+def _fits_batch(part: Part, room: int) -> bool:
+    return part.reply_bytes <= room - _BATCH_REPLY and part.request_bytes <= room - _BATCH_REQUEST
+
+
+def _first_fit(parts: Sequence[Part], room: int) -> list[_Bin]:
+    bins: list[_Bin] = []
+    with_place: list[_Bin] = []
+    least_request = min((part.request_bytes for part in parts), default=0)
+    least_reply = min((part.reply_bytes for part in parts), default=0)
+    for part in sorted(parts, key=lambda p: (p.reply_bytes, p.request_bytes), reverse=True):
+        if not any(candidate.takes(part) for candidate in with_place):
+            with_place.append(_new_bin(bins, room))
+            with_place[-1].takes(part)
+        with_place = [b for b in with_place if b.request_left >= least_request and b.reply_left >= least_reply]
+    return bins
+
+
+def _new_bin(bins: list[_Bin], room: int) -> _Bin:
+    bins.append(_Bin(room - _BATCH_REQUEST, room - _BATCH_REPLY))
+    return bins[-1]
+
+
+def _full_packets(run: Part, wants: Sequence[Want], room: int) -> tuple[list[Packet], Part | None]:
+    """Packets filled by this run alone, and what is left to share one."""
+    packets: list[Packet] = []
+    most = max((room - 4 - run.prefix) // run.size, 1)
+    left: Part | None = run
+    while left is not None and (left.count > most or not _fits_batch(left, room)):
+        piece, left = _cut(left, min(most, left.count), wants)
+        packets.append((piece,))
+    return packets, left
+
+
+def _place(run: Part, bins: list[_Bin], wants: Sequence[Want], room: int, *, cut: bool) -> None:
+    left: Part | None = run
+    for candidate in bins:
+        if candidate.takes(run):
+            return
+    for candidate in bins if cut else ():
+        assert left is not None
+        free = (candidate.reply_left - _REPLY_OVERHEAD - left.prefix) // left.size
+        if free >= left.count and candidate.takes(left):
+            return
+        if 0 < free < left.count and candidate.request_left >= left.request_bytes:
+            piece, left = _cut(left, free, wants)
+            candidate.takes(piece)
+            if left is None:
+                return
+    assert left is not None
+    _new_bin(bins, room).takes(left)
+
+
+def _cut(run: Part, count: int, wants: Sequence[Want]) -> tuple[Part, Part | None]:
+    """The first `count` elements, and from the next wanted one on the rest."""
+    assert run.first is not None
+    end = run.first + count
+    inside = [n for n in run.wants if (wants[n].element or 0) < end]
+    outside = run.wants[len(inside) :]
+    return _run(inside, wants), _run(outside, wants) if outside else None

@@ -1,0 +1,300 @@
+"""One checked connection to a controller: pycomm3's session and routing, our own distrust of every reply.
+
+pycomm3 1.2.16 does not compare a reply with its request, so a late one becomes the next tag's value; it
+loops for ever when the peer closes in the middle of a reply; it repeats the request of a single write. So
+everything that is sent passes `send` here, which checks command, session, connection and sequence, and requests
+on tags are built here. Any doubt raises, and who holds the session then throws it away.
+
+Used by one thread only.
+"""
+
+import itertools
+import logging
+import socket
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, DeviceTimeoutError, NotConnectedError
+from pycomm3 import CIPDriver, CommError, PycommError
+from pycomm3.cip_driver import with_forward_open
+from pycomm3.packets import RequestPacket, ResponsePacket, SendUnitDataRequestPacket
+from pycomm3.packets.ethernetip import ListIdentityRequestPacket, SendRRDataRequestPacket
+from pycomm3.socket_ import Socket
+
+from factorylm_enip import cip
+from factorylm_enip.cip import HEADER, Command, Reply, Service, Status
+from factorylm_enip.route import Route
+
+_NO_CONTEXT = bytes(8)
+_SEQUENCE_AT, _SERVICE_AT = 44, 46
+_CONNECTION_AT = 36
+# a controller's largest answer is its connection size, an unconnected one 504 bytes; identity lists are short
+_LARGEST_REPLY = 8192
+_POLITE_CLOSE_S = 0.5
+
+
+@dataclass
+class Deadline:
+    """When the call under way must be over (monotonic clock)."""
+
+    at: float = 0.0
+
+    def left(self) -> float:
+        """Seconds left; raises DeviceTimeoutError when there are none."""
+        left = self.at - time.monotonic()
+        if left <= 0:
+            raise DeviceTimeoutError(
+                "the controller did not answer in time",
+                hint="Check the load of the network and the controller, or raise timeout_s of the device",
+            )
+        return left
+
+
+class CheckedSocket(Socket):  # type: ignore[misc]  # pycomm3 has no types
+    """A socket that keeps to a deadline, and for which an empty read is the end of the connection."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self.sock: socket.socket | None = None
+
+    def connect(self, host: str, port: int) -> None:
+        try:
+            self.sock = socket.create_connection((host, port), timeout=self._deadline.left())
+        except TimeoutError as error:
+            raise NotConnectedError(
+                f"{host}:{port} does not answer",
+                hint="Check the address, the cable, the firewall (TCP 44818) and that the device has power",
+            ) from error
+        except OSError as error:
+            raise NotConnectedError(
+                f"no connection to {host}:{port}: {error.strerror or error}",
+                hint="Check host and port in the device's url; EtherNet/IP listens on TCP 44818",
+            ) from error
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, msg: bytes, timeout: float = 0) -> int:  # noqa: ARG002  # pycomm3's signature
+        sock = self._open()
+        try:
+            sock.settimeout(self._deadline.left())
+            sock.sendall(msg)
+        except OSError as error:
+            raise _lost(error) from error
+        return len(msg)
+
+    def receive(self, timeout: float = 0) -> bytes:  # noqa: ARG002  # pycomm3's signature
+        header = self._exactly(HEADER.size)
+        length = int.from_bytes(header[2:4], "little")
+        if length > _LARGEST_REPLY:
+            raise BadReplyError(f"the answer claims {length} bytes, more than any answer has")
+        return header + self._exactly(length)
+
+    def close(self) -> None:
+        if self.sock is not None:
+            self.sock.close()
+
+    def interrupt(self) -> None:
+        """Make a read that waits in another thread fail at once."""
+        if self.sock is not None:
+            try:
+                self.sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # already gone, which is what was wanted
+
+    def _open(self) -> socket.socket:
+        if self.sock is None:
+            raise NotConnectedError("the connection is closed")
+        return self.sock
+
+    def _exactly(self, count: int) -> bytes:
+        sock, data = self._open(), b""
+        while len(data) < count:
+            try:
+                sock.settimeout(self._deadline.left())
+                part = sock.recv(count - len(data))
+            except TimeoutError:
+                continue  # left() raises
+            except OSError as error:
+                raise _lost(error) from error
+            if not part:
+                raise NotConnectedError("the controller closed the connection")
+            data += part
+        return data
+
+
+def _lost(error: OSError) -> NotConnectedError:
+    return NotConnectedError(f"the connection was lost: {error.strerror or error}")
+
+
+class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
+    """Registered, routed and connected after `start`; one request at a time."""
+
+    def __init__(self, route: Route, deadline: Deadline, *, connection_size: int = 4000) -> None:
+        super().__init__(route.pycomm3_path)
+        self.route = route
+        self.deadline = deadline
+        self.identity: dict[str, object] = {}
+        self.batches = True  # Micro800 refuses the multiple service packet
+        self.refusal: Reply | None = None  # the last service that was refused, for the diagnosis
+        self._contexts = itertools.count(1)
+        self._cfg["connection_size"] = connection_size
+        self._cfg["extended forward open"] = connection_size > 500
+        self._sock = CheckedSocket(deadline)
+        _keep_quiet()
+
+    @property
+    def room(self) -> int:
+        """Bytes of CIP in one connected packet, either way; the sequence count takes two of the connection."""
+        return int(self.connection_size) - 2
+
+    # -- up and down ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Everything up to the first request; raises DeviceError that says which step failed."""
+        self.reach()
+        self.connect_messages()
+
+    def reach(self) -> None:
+        """Network, session and identity."""
+        self._opened()
+        self.identity = self._list_identity()
+        if str(self.identity.get("product_name", "")).startswith("2080"):
+            # Micro800: no backplane behind the port, and no batches
+            self._cfg["cip_path"] = []
+            self.batches = False
+
+    def connect_messages(self) -> None:
+        """The connection that requests on tags travel on."""
+        try:
+            with_forward_open(lambda _session: None)(self)
+        except PycommError as error:
+            why = self.refusal.told if self.refusal else str(error)
+            raise NotConnectedError(
+                f"the controller refused a message connection: {why}",
+                hint=f"Check the slot in the url ({self.route.told}) and how many clients are connected",
+            ) from error
+
+    def finish(self) -> None:
+        """Close politely within half a second; never raises."""
+        self.deadline.at = time.monotonic() + _POLITE_CLOSE_S
+        try:
+            self.close()
+        except (PycommError, DeviceError):
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget the connection without a word to the controller, which ends it with the TCP connection."""
+        self._sock.close()
+
+    def interrupt(self) -> None:
+        """From another thread: end what waits."""
+        self._sock.interrupt()
+
+    def _opened(self) -> None:
+        try:
+            registered = self.open()
+        except CommError as error:
+            if isinstance(error.__cause__, DeviceError):
+                raise error.__cause__ from error
+            raise NotConnectedError(f"no connection: {error}") from error
+        if not registered:
+            raise NotConnectedError(
+                "the device answers on the port and refuses an EtherNet/IP session",
+                hint="It may have no free session, or be no EtherNet/IP device",
+            )
+
+    # -- requests -------------------------------------------------------------------------------
+
+    def ask(self, service: int, path: bytes, body: bytes) -> Reply:
+        """One connected request; `path` with its length."""
+        request = SendUnitDataRequestPacket(self._sequence)
+        request.add(bytes((service,)), path, body)
+        raw = self.send(request).raw
+        return _checked_reply(raw[_SERVICE_AT:], service)
+
+    def ask_all(self, requests: Sequence[bytes]) -> list[Reply]:
+        """Several requests in one packet where there is more than one; one reply each, in order."""
+        if len(requests) == 1:
+            service, path, body = _parted(requests[0])
+            return [self.ask(service, path, body)]
+        whole = self.ask(Service.MULTIPLE, cip.MULTIPLE_PATH, cip.multiple(requests))
+        if whole.status not in (Status.OK, Status.EMBEDDED_SERVICE_ERROR):
+            return [whole] * len(requests)
+        try:
+            answers = cip.split_multiple(whole.data)
+        except cip.MalformedError as error:
+            raise BadReplyError(str(error)) from error
+        if len(answers) != len(requests):
+            raise BadReplyError(f"{len(requests)} requests went out and {len(answers)} answers came back")
+        return [_checked_reply(answer, request[0]) for answer, request in zip(answers, requests, strict=True)]
+
+    def send(self, request: RequestPacket) -> ResponsePacket:
+        """pycomm3 sends everything through here; the reply must be this request's, or it raises."""
+        unconnected = isinstance(request, SendRRDataRequestPacket | ListIdentityRequestPacket)
+        context = struct.pack("<Q", next(self._contexts)) if unconnected else _NO_CONTEXT
+        message = request.build_request(
+            target_cid=self._target_cid, session_id=self._session or 0, context=context, option=0
+        )
+        self._sock.send(message)
+        if request.no_response:
+            return request.response_class(request, None)
+        reply = self._sock.receive()
+        self._check(message, reply)
+        response = request.response_class(request, reply)
+        if isinstance(request, SendRRDataRequestPacket):
+            self._note_refusal(reply)
+        return response
+
+    def _check(self, message: bytes, reply: bytes) -> None:
+        command, _, session, _, context, _ = HEADER.unpack_from(message)
+        got, length, got_session, status, got_context, _ = HEADER.unpack_from(reply)
+        if got != command:
+            raise BadReplyError(f"an answer to command 0x{got:02X} came instead of 0x{command:02X}")
+        if status:
+            raise DeviceRefusedError(f"the device refused the request (encapsulation status 0x{status:02X})")
+        if command in (Command.SEND_RR_DATA, Command.SEND_UNIT_DATA) and got_session != session:
+            raise BadReplyError("an answer of another session came")
+        if command in (Command.SEND_RR_DATA, Command.LIST_IDENTITY) and got_context != context:
+            raise BadReplyError("an answer to an earlier request came")
+        if command == Command.SEND_UNIT_DATA:
+            self._check_connected(message, reply, length)
+
+    def _check_connected(self, message: bytes, reply: bytes, length: int) -> None:
+        if len(reply) < _SERVICE_AT + 4 or reply[30:36] != b"\x02\x00\xa1\x00\x04\x00":
+            raise BadReplyError("an answer without the items of a connected message came")
+        if int.from_bytes(reply[42:44], "little") != length - 20:
+            raise BadReplyError("the lengths inside the answer contradict each other")
+        if reply[_CONNECTION_AT : _CONNECTION_AT + 4] != self._cfg["cid"]:
+            raise BadReplyError("an answer of another connection came")
+        if reply[_SEQUENCE_AT:_SERVICE_AT] != message[_SEQUENCE_AT:_SERVICE_AT]:
+            raise BadReplyError("an answer with another sequence number came: it belongs to an earlier request")
+
+    def _note_refusal(self, reply: bytes) -> None:
+        try:
+            answer = cip.parse_reply(reply[40:])
+        except cip.MalformedError as error:
+            raise BadReplyError(str(error)) from error
+        self.refusal = None if answer.ok else answer
+
+
+def _parted(request: bytes) -> tuple[int, bytes, bytes]:
+    end = 2 + 2 * request[1]
+    return request[0], request[1:end], request[end:]
+
+
+def _checked_reply(data: bytes, service: int) -> Reply:
+    try:
+        reply = cip.parse_reply(data)
+    except cip.MalformedError as error:
+        raise BadReplyError(str(error)) from error
+    if reply.service != service | 0x80:
+        raise BadReplyError(f"an answer to service 0x{reply.service & 0x7F:02X} came instead of 0x{service:02X}")
+    return reply
+
+
+def _keep_quiet() -> None:
+    """pycomm3 logs each refused request as an error; what matters of it stands in our own errors."""
+    logger = logging.getLogger("pycomm3")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)
