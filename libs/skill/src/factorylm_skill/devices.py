@@ -1,4 +1,4 @@
-"""The devices of a plant while the server runs: one owner per connection, and the last good value of each tag."""
+"""The devices of a plant while the server runs: one owner per connection, each tag's last good value."""
 
 import asyncio
 import logging

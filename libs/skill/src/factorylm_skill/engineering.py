@@ -63,5 +63,5 @@ def _range(tag: Tag) -> str:
 
 
 def _tidy(value: float) -> float:
-    """Without the last bits' noise of scaling (0.1 * 3 is 0.3); 12 digits are more than any sensor has."""
-    return float(f"{value:.12g}")
+    """Without the last bit's noise of scaling: 0.1 * 3 is 0.3."""
+    return float(f"{value:.15g}")

@@ -31,9 +31,7 @@ def judge_value(tag: Tag, value: Value) -> str:
     return ""
 
 
-def judge_change(
-    tag: Tag, value: Value, before: Value | None, sent: Iterable[datetime], now: datetime
-) -> str:
+def judge_change(tag: Tag, value: Value, before: Value | None, sent: Iterable[datetime], now: datetime) -> str:
     """Why `value` may not be written now, given the present value and when writes were `sent`."""
     limits = tag.write
     if limits is None:
@@ -67,13 +65,12 @@ def agrees(wanted: Value, found: Value | None, tolerance: float) -> bool:
 
 def _judge_step(tag: Tag, value: Value, before: Value, max_step: float) -> str:
     if isinstance(value, bool | str) or isinstance(before, bool | str):
-        return (
-            f"{tag.id} has a largest step, but {_shown(before)} to {_shown(value)} is not a step of a number"
-        )
+        return f"{tag.id} has a largest step, but {_shown(before)} to {_shown(value)} is not a step of a number"
     step = abs(value - before)
     if step <= max_step:
         return ""
-    return f"from {before:g} to {value:g} is a step of {step:g}; the largest allowed for {tag.id} is {max_step:g}{_unit(tag)}"
+    largest = f"the largest allowed for {tag.id} is {max_step:g}{_unit(tag)}"
+    return f"from {before:g} to {value:g} is a step of {step:g}; {largest}"
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -13,7 +13,7 @@ from factorylm_skill.boundary import call_tool, named
 from factorylm_skill.call import Call
 from factorylm_skill.skill import OpenSkill
 from factorylm_skill.skill_documents import SkillDocument, serve_documents
-from factorylm_skill.tool import Tool
+from factorylm_skill.tool import ServedTool
 
 
 def build_server(
@@ -24,9 +24,8 @@ def build_server(
     version: str,
     instructions: str = "",
     documents: Sequence[SkillDocument] = (),
-    **handlers: Any,
 ) -> Server[Any]:
-    """A server with the tools of all opened skills; `handlers` go to the SDK's Server as they are.
+    """A server with the tools of all opened skills; more handlers may be added to it before it is served.
 
     The SDK's low-level Server is used, not MCPServer: it advertises only what is served, leaves arguments as
     the client sent them, and lets results and errors be exactly ours (decisions/low-level-server.md).
@@ -52,7 +51,6 @@ def build_server(
         lifespan=_closing(opened),
         on_list_tools=list_tools,
         on_call_tool=on_call,
-        **handlers,
     )
     # What a modern client carries from a question to its answer is sealed: it can be neither read nor altered
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=name))
@@ -60,7 +58,7 @@ def build_server(
     return server
 
 
-def _input_schemas(tools: Mapping[str, Tool]) -> Any:
+def _input_schemas(tools: Mapping[str, ServedTool]) -> Any:
     def schema(name: str) -> Mapping[str, Any] | None:
         return tools[name].listing.input_schema if name in tools else None
 

@@ -9,7 +9,7 @@ from factorylm_schema import Plant
 
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.shelf import SeriesShelf
-from factorylm_skill.tool import Tool
+from factorylm_skill.tool import ServedTool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ async def _nothing_to_close() -> None:
 class OpenSkill:
     """A skill ready to serve: its tools, and how to let go of what they hold."""
 
-    tools: Sequence[Tool]
+    tools: Sequence[ServedTool]
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 
@@ -82,7 +82,7 @@ class DomainSkill:
     version: str
     instructions: str
     package: str
-    tools: Callable[[Settings], Sequence[Tool]]
+    tools: Callable[[Settings], Sequence[ServedTool]]
 
     def open(self, settings: Settings) -> OpenSkill:
         """Its tools."""

@@ -10,7 +10,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 def told_to_the_model(text: str, limit: int = LONGEST_TEXT) -> str:
-    """`text` with hidden characters spelled out (`<U+202E>`) and cut to `limit` characters, marked with `…`."""
+    """`text` with hidden characters spelled out (`<U+202E>`), cut to `limit` with `…`."""
     # cut first: ten thousand characters need not be looked at one by one
     shown = "".join(_visible(character) for character in text[:limit])
     return shown if len(text) <= limit and len(shown) <= limit else shown[: limit - 1] + "…"
