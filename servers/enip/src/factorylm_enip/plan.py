@@ -8,10 +8,11 @@ and with runs cut to fill the packets, and the smallest plan wins.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 from factorylm_enip import cip
+from factorylm_enip.cip import Service
 
 # a service in a batch: its offset, then service, path length and element count; and its reply header
 _REQUEST_OVERHEAD = 2 + 1 + 1 + 2
@@ -51,6 +52,15 @@ class Part:
         if self.first is None:
             return cip.path(self.segments)
         return cip.path(self.segments + cip.member(self.first))
+
+    @property
+    def request(self) -> bytes:
+        """The service as it is sent."""
+        return bytes((Service.READ_TAG,)) + self.path + self.count.to_bytes(2, "little")
+
+    def renumbered(self, numbers: Sequence[int]) -> "Part":
+        """The same with each want's number looked up in `numbers`."""
+        return replace(self, wants=tuple(numbers[want] for want in self.wants))
 
     @property
     def reply_bytes(self) -> int:

@@ -18,13 +18,15 @@ from dataclasses import dataclass
 
 from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, DeviceTimeoutError, NotConnectedError
 from pycomm3 import CIPDriver, CommError, PycommError
+from pycomm3.cip import PADDED_EPATH, PortSegment
 from pycomm3.cip_driver import with_forward_open
+from pycomm3.custom_types import ModuleIdentityObject
 from pycomm3.packets import RequestPacket, ResponsePacket, SendUnitDataRequestPacket
 from pycomm3.packets.ethernetip import ListIdentityRequestPacket, SendRRDataRequestPacket
 from pycomm3.socket_ import Socket
 
 from factorylm_enip import cip
-from factorylm_enip.cip import HEADER, Command, Reply, Service, Status
+from factorylm_enip.cip import HEADER, Command, ObjectClass, Reply, Service, Status
 from factorylm_enip.route import Route
 
 _NO_CONTEXT = bytes(8)
@@ -33,6 +35,7 @@ _CONNECTION_AT = 36
 # a controller's largest answer is its connection size, an unconnected one 504 bytes; identity lists are short
 _LARGEST_REPLY = 8192
 _POLITE_CLOSE_S = 0.5
+_MICRO800 = "2080"  # how their catalogue numbers begin
 
 
 @dataclass
@@ -41,9 +44,14 @@ class Deadline:
 
     at: float = 0.0
 
+    @property
+    def seconds_left(self) -> float:
+        """May be negative."""
+        return self.at - time.monotonic()
+
     def left(self) -> float:
         """Seconds left; raises DeviceTimeoutError when there are none."""
-        left = self.at - time.monotonic()
+        left = self.seconds_left
         if left <= 0:
             raise DeviceTimeoutError(
                 "the controller did not answer in time",
@@ -60,6 +68,9 @@ class CheckedSocket(Socket):  # type: ignore[misc]  # pycomm3 has no types
         self.sock: socket.socket | None = None
 
     def connect(self, host: str, port: int) -> None:
+        """Once; pycomm3 calls it again when it opens the session."""
+        if self.sock is not None:
+            return
         try:
             self.sock = socket.create_connection((host, port), timeout=self._deadline.left())
         except TimeoutError as error:
@@ -156,13 +167,57 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
         self.connect_messages()
 
     def reach(self) -> None:
-        """Network, session and identity."""
-        self._opened()
-        self.identity = self._list_identity()
-        if str(self.identity.get("product_name", "")).startswith("2080"):
-            # Micro800: no backplane behind the port, and no batches
+        """Network, session and the identity of the device at the address."""
+        self.dial()
+        self.register()
+        self.identity = self.port_identity()
+        if str(self.identity.get("product_name", "")).startswith(_MICRO800):
+            # no backplane behind the port, and no batches
             self._cfg["cip_path"] = []
             self.batches = False
+
+    def dial(self) -> None:
+        """The TCP connection."""
+        self._sock.connect(self.route.host, self.route.port)
+
+    def register(self) -> None:
+        """The encapsulation session."""
+        try:
+            registered = self.open()
+        except CommError as error:
+            if isinstance(error.__cause__, DeviceError):
+                raise error.__cause__ from error
+            raise NotConnectedError(f"no session: {error}") from error
+        if not registered:
+            raise NotConnectedError(
+                "something answers on the port and refuses an EtherNet/IP session",
+                hint="It may have no free session, or be no EtherNet/IP device",
+            )
+
+    def port_identity(self) -> dict[str, object]:
+        """ListIdentity: the module whose port this is, which need not be the controller."""
+        return dict(self._list_identity())
+
+    def identity_at(self, slot: int | None = None) -> dict[str, object]:
+        """The identity object behind the route, or of another slot of the same rack."""
+        if slot is not None:
+            path = (*self._cfg["cip_path"][:-1], PortSegment("bp", slot))
+        else:
+            path = tuple(self._cfg["cip_path"])
+        answer = self.generic_message(
+            service=Service.GET_ATTRIBUTES_ALL,
+            class_code=ObjectClass.IDENTITY,
+            instance=1,
+            connected=False,
+            unconnected_send=bool(path),
+            route_path=PADDED_EPATH.encode(path, length=True, pad_length=True) if path else False,
+            data_type=ModuleIdentityObject,
+            name="identity",
+        )
+        if not answer:
+            why = self.refusal.told if self.refusal else str(answer.error)
+            raise DeviceRefusedError(f"no identity behind the route: {why}")
+        return dict(answer.value)
 
     def connect_messages(self) -> None:
         """The connection that requests on tags travel on."""
@@ -190,19 +245,6 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
     def interrupt(self) -> None:
         """From another thread: end what waits."""
         self._sock.interrupt()
-
-    def _opened(self) -> None:
-        try:
-            registered = self.open()
-        except CommError as error:
-            if isinstance(error.__cause__, DeviceError):
-                raise error.__cause__ from error
-            raise NotConnectedError(f"no connection: {error}") from error
-        if not registered:
-            raise NotConnectedError(
-                "the device answers on the port and refuses an EtherNet/IP session",
-                hint="It may have no free session, or be no EtherNet/IP device",
-            )
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -252,7 +294,7 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
         if got != command:
             raise BadReplyError(f"an answer to command 0x{got:02X} came instead of 0x{command:02X}")
         if status:
-            raise DeviceRefusedError(f"the device refused the request (encapsulation status 0x{status:02X})")
+            raise NotConnectedError(f"the device does not accept the session (encapsulation status 0x{status:02X})")
         if command in (Command.SEND_RR_DATA, Command.SEND_UNIT_DATA) and got_session != session:
             raise BadReplyError("an answer of another session came")
         if command in (Command.SEND_RR_DATA, Command.LIST_IDENTITY) and got_context != context:

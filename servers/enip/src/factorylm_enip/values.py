@@ -25,7 +25,8 @@ class Atomic:
         return self.format in "bBhHiIqQ" and self.code != BOOL
 
 
-BOOL, DWORD, STRUCTURE = 0xC1, 0xD3, 0x02A0
+BOOL, REAL, DWORD, STRUCTURE = 0xC1, 0xCA, 0xD3, 0x02A0
+_LARGEST_REAL = 3.4028234e38
 STRING_HANDLE = 0x0FCE
 STRING_CAPACITY = 82
 
@@ -39,12 +40,13 @@ _ATOMICS = (
     Atomic("UINT", 0xC7, "H", 2),
     Atomic("UDINT", 0xC8, "I", 4),
     Atomic("ULINT", 0xC9, "Q", 8),
-    Atomic("REAL", 0xCA, "f", 4),
+    Atomic("REAL", REAL, "f", 4),
     Atomic("LREAL", 0xCB, "d", 8),
     # only as BOOL arrays: 32 elements in each
     Atomic("DWORD", DWORD, "I", 4),
 )
 ATOMIC_BY_CODE = {atomic.code: atomic for atomic in _ATOMICS}
+_STRUCTS = {atomic.code: struct.Struct("<" + atomic.format) for atomic in _ATOMICS}
 ATOMIC_BY_NAME = {atomic.name: atomic for atomic in _ATOMICS}
 TYPE_NAMES = (*(a.name for a in _ATOMICS if a.code != DWORD), "STRING")
 
@@ -89,57 +91,68 @@ def atomic_kind(code: int) -> Kind | None:
     return Kind(code=code, size=atomic.size) if atomic else None
 
 
-class ValueProblem(ValueError):
+class UnfitValueError(ValueError):
     """Bytes that are no value, or a value that does not fit; the sentence says why."""
 
 
 def decode(kind: Kind, data: bytes) -> Value:
-    """The value of one element, as the controller means it; raises ValueProblem."""
+    """The value of one element, as the controller means it (a REAL may be NaN); raises UnfitValueError."""
     if len(data) != kind.size:
-        raise ValueProblem(f"{len(data)} bytes came for a {kind.name} of {kind.size}")
+        raise UnfitValueError(f"{len(data)} bytes came for a {kind.name} of {kind.size}")
     if kind.code == STRUCTURE:
         return _decode_string(kind, data)
-    value: int | float = struct.unpack("<" + ATOMIC_BY_CODE[kind.code].format, data)[0]
+    value: int | float = _STRUCTS[kind.code].unpack(data)[0]
     if kind.code == BOOL:
         return bool(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueProblem(f"the controller holds {value} (no number) in this {kind.name}")
-    return value
+    return shortest(value) if kind.code == REAL else value
+
+
+def shortest(real: float) -> float:
+    """The shortest decimal that is the same 32-bit REAL: 1.1, where widening gives 1.10000002384."""
+    if not math.isfinite(real) or real.is_integer():
+        return real
+    pack = _STRUCTS[REAL].pack
+    wire = pack(real)
+    for digits in (7, 8):
+        candidate = float(f"{real:.{digits}g}")
+        if abs(candidate) < _LARGEST_REAL and pack(candidate) == wire:
+            return candidate
+    return float(f"{real:.9g}")
 
 
 def bit_of(kind: Kind, data: bytes, bit: int) -> bool:
-    """One bit of an integer; raises ValueProblem where there is no such bit."""
+    """One bit of an integer; raises UnfitValueError where there is no such bit."""
     check_bit(kind, bit)
     if len(data) != kind.size:
-        raise ValueProblem(f"{len(data)} bytes came for a {kind.name} of {kind.size}")
+        raise UnfitValueError(f"{len(data)} bytes came for a {kind.name} of {kind.size}")
     return bool(data[bit // 8] >> bit % 8 & 1)
 
 
 def check_bit(kind: Kind, bit: int) -> None:
-    """Raises ValueProblem where a type has no such bit."""
+    """Raises UnfitValueError where a type has no such bit."""
     atomic = ATOMIC_BY_CODE.get(kind.code)
     if atomic is None or not atomic.is_integer:
-        raise ValueProblem(f"a {kind.name} has no bits to pick")
+        raise UnfitValueError(f"a {kind.name} has no bits to pick")
     if bit >= 8 * kind.size:
-        raise ValueProblem(f"a {kind.name} has bits 0 to {8 * kind.size - 1}, not {bit}")
+        raise UnfitValueError(f"a {kind.name} has bits 0 to {8 * kind.size - 1}, not {bit}")
 
 
 def encode(kind: Kind, value: Value) -> bytes:
-    """The bytes of one element; raises ValueProblem before anything is sent."""
+    """The bytes of one element; raises UnfitValueError before anything is sent."""
     if kind.code == STRUCTURE:
         return _encode_string(kind, value)
     if kind.code == BOOL:
         return b"\x01" if _bool(value) else b"\x00"
     atomic = ATOMIC_BY_CODE[kind.code]
     if isinstance(value, bool | str):
-        raise ValueProblem(f"a {kind.name} takes a number, not {value!r}")
+        raise UnfitValueError(f"a {kind.name} takes a number, not {value!r}")
     number = value if atomic.format in "fd" else _whole(kind, value)
     try:
-        data = struct.pack("<" + atomic.format, number)
+        data = _STRUCTS[kind.code].pack(number)
     except (struct.error, OverflowError):
-        raise ValueProblem(f"{value} does not fit into a {kind.name}{_range(atomic)}") from None
+        raise UnfitValueError(f"{value} does not fit into a {kind.name}{_range(atomic)}") from None
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueProblem(f"{value} is not a number that a plant can use")
+        raise UnfitValueError(f"{value} is not a number that a plant can use")
     return data
 
 
@@ -152,19 +165,19 @@ def bit_masks(kind: Kind, bit: int, *, on: bool) -> bytes:
 
 
 def as_bool(value: Value) -> bool:
-    """True, False, 1 or 0; raises ValueProblem for anything else."""
+    """True, False, 1 or 0; raises UnfitValueError for anything else."""
     return _bool(value)
 
 
 def _bool(value: Value) -> bool:
     if value in (0, 1) and not isinstance(value, str):
         return bool(value)
-    raise ValueProblem(f"a BOOL takes true or false, not {value!r}")
+    raise UnfitValueError(f"a BOOL takes true or false, not {value!r}")
 
 
 def _whole(kind: Kind, value: float) -> int:
     if isinstance(value, float) and not value.is_integer():
-        raise ValueProblem(f"a {kind.name} takes a whole number, not {value}")
+        raise UnfitValueError(f"a {kind.name} takes a whole number, not {value}")
     return int(value)
 
 
@@ -178,23 +191,23 @@ def _range(atomic: Atomic) -> str:
 
 def _decode_string(kind: Kind, data: bytes) -> str:
     if kind.capacity is None:
-        raise ValueProblem(f"{kind.name} is a structure, not one value")
+        raise UnfitValueError(f"{kind.name} is a structure, not one value")
     length = int.from_bytes(data[:4], "little", signed=True)
     if not 0 <= length <= kind.capacity:
-        raise ValueProblem(f"the text claims {length} characters, and the type has {kind.capacity}")
+        raise UnfitValueError(f"the text claims {length} characters, and the type has {kind.capacity}")
     # Logix strings are single bytes; Latin-1 gives every byte one character and loses none
     return data[4 : 4 + length].decode("latin-1")
 
 
 def _encode_string(kind: Kind, value: Value) -> bytes:
     if kind.capacity is None:
-        raise ValueProblem(f"{kind.name} is a structure; write its members one by one")
+        raise UnfitValueError(f"{kind.name} is a structure; write its members one by one")
     if not isinstance(value, str):
-        raise ValueProblem(f"a {kind.name} takes a text, not {value!r}")
+        raise UnfitValueError(f"a {kind.name} takes a text, not {value!r}")
     try:
         text = value.encode("latin-1")
     except UnicodeEncodeError as error:
-        raise ValueProblem(f"the controller has no character {value[error.start]!r} (only Latin-1)") from None
+        raise UnfitValueError(f"the controller has no character {value[error.start]!r} (only Latin-1)") from None
     if len(text) > kind.capacity:
-        raise ValueProblem(f"the text has {len(text)} characters, and a {kind.name} holds {kind.capacity}")
+        raise UnfitValueError(f"the text has {len(text)} characters, and a {kind.name} holds {kind.capacity}")
     return (len(text).to_bytes(4, "little") + text).ljust(kind.size, b"\x00")

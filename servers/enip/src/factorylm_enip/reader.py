@@ -1,0 +1,275 @@
+"""A batch of tags becomes readings: learn what is unknown, ask with the fewest packets, settle every answer.
+
+A batch lives for one call. What has come is kept when the connection is lost, so that a second connection asks
+only for the rest. Some servers hang up on a bad name: a tag that was being asked for at the loss is a suspect,
+asked for alone and after the others.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, Reading, Tag
+from factorylm_schema.names import nearest
+
+from factorylm_enip import cip
+from factorylm_enip.address import Address, AddressError
+from factorylm_enip.catalog import UploadUnfinishedError
+from factorylm_enip.cip import OUT_OF_RANGE, Reply, Service, Status
+from factorylm_enip.memory import Memory
+from factorylm_enip.plan import Packet, Part, Want, plan
+from factorylm_enip.session import Session
+from factorylm_enip.values import DWORD, STRING, STRUCTURE, Kind
+from factorylm_enip.wanted import WIDEST_ATOMIC, Problem, Wanted, unreadable, wanted_of
+
+# ask, ask again for what turned out larger or another type, ask alone: more means a controller in change
+_MOST_ROUNDS = 4
+_TOO_LARGE = (Status.PARTIAL, Status.REPLY_TOO_LARGE)
+_NO_SUCH_TAG = (Status.PATH_SEGMENT_ERROR, Status.PATH_UNKNOWN)
+
+
+@dataclass
+class Batch:
+    """The tags of one call, and the readings that have come."""
+
+    tags: Sequence[Tag]
+    memory: Memory
+    now: Callable[[], datetime]
+    readings: list[Reading | None] = field(init=False)
+    _wanted: list[Wanted | None] = field(init=False)
+    _alone: set[int] = field(default_factory=set)
+    _larger: set[int] = field(default_factory=set)
+    _nameless: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.readings = [None] * len(self.tags)
+        self._wanted = [self._parsed(number, tag) for number, tag in enumerate(self.tags)]
+
+    @property
+    def begun(self) -> bool:
+        """Something has come already."""
+        return any(reading is not None for reading in self.readings)
+
+    @property
+    def done(self) -> list[Reading]:
+        """One reading per tag, when the batch is over."""
+        return [reading for reading in self.readings if reading is not None]
+
+    @property
+    def only_suspects(self) -> bool:
+        """All that is missing already ended a connection when asked for alone."""
+        return all(self.memory.convicted(self._the(number).address) for number in self._open())
+
+    def run(self, session: Session) -> None:
+        """Ask until every tag has its reading; raises DeviceError when the connection fails."""
+        for _ in range(_MOST_ROUNDS):
+            if not (numbers := self._open()):
+                break
+            self._learn(session, numbers)
+            trusted, suspects = self._by_trust()
+            self._ask(session, trusted)
+            for number in suspects:
+                self._ask(session, [number])
+        if self._open():
+            self.give_up(
+                DeviceRefusedError("the tag changes while it is read", hint="Is a download under way? Ask again")
+            )
+        self._add_hints(session)
+
+    def give_up(self, error: DeviceError) -> None:
+        """The rest get the reason why there is nothing."""
+        problem = Problem(error.quality, error.message, error.hint)
+        self._settle_all(self._open(), lambda wanted: wanted.problem(problem, self.now()))
+
+    # -- what is still open ---------------------------------------------------------------------
+
+    def _parsed(self, number: int, tag: Tag) -> Wanted | None:
+        try:
+            return wanted_of(tag)
+        except AddressError as error:
+            self.readings[number] = unreadable(tag, error, self.now())
+            return None
+
+    def _open(self) -> list[int]:
+        return [number for number, reading in enumerate(self.readings) if reading is None]
+
+    def _by_trust(self) -> tuple[list[int], list[int]]:
+        numbers = self._open()
+        if not self.memory.suspects:
+            return numbers, []
+        suspects = [n for n in numbers if self._the(n).address.key in self.memory.suspects]
+        suspects.sort(key=lambda n: self.memory.convicted(self._the(n).address))
+        return [n for n in numbers if n not in suspects], suspects
+
+    def _the(self, number: int) -> Wanted:
+        wanted = self._wanted[number]
+        assert wanted is not None
+        return wanted
+
+    def _want(self, number: int) -> Want | None:
+        wanted = self._the(number)
+        guess = STRING if number in self._larger else WIDEST_ATOMIC
+        return wanted.want(self.memory.kind_at(wanted.address), guess)
+
+    # -- learning -------------------------------------------------------------------------------
+
+    def _learn(self, session: Session, numbers: Sequence[int]) -> None:
+        """The kind of every array that is not known: a BOOL array counts in words of 32."""
+        arrays: dict[str, list[int]] = {}
+        for number in numbers:
+            if self._want(number) is None:
+                arrays.setdefault(self._the(number).address.array.key, []).append(number)
+        asked = [(same, self._the(same[0]).address.array) for same in arrays.values()]
+        wants = [Want(segments=address.segments, size=WIDEST_ATOMIC.size) for _, address in asked]
+        for packet in plan(wants, session.room) if wants else ():
+            replies = self._sent(session, packet, [n for part in packet for n in asked[part.wants[0]][0]])
+            for part, reply in zip(packet, replies, strict=True):
+                same, address = asked[part.wants[0]]
+                self._learnt(session, same, address, reply)
+
+    def _learnt(self, session: Session, numbers: Sequence[int], address: Address, reply: Reply) -> None:
+        if reply.status in _TOO_LARGE and len(reply.data) < 4:
+            reply = session.ask(Service.READ_FRAGMENT, cip.path(address.segments), b"\x01\x00" + bytes(4))
+        if reply.status not in (Status.OK, Status.PARTIAL):
+            self._refuse(numbers, reply)
+            return
+        kind = self.memory.kind_in(session, address, reply.data)
+        if isinstance(kind, Kind):
+            self.memory.learn(address, kind)
+        else:
+            self._settle_all(numbers, lambda wanted: wanted.problem(kind, self.now()))
+
+    # -- asking ---------------------------------------------------------------------------------
+
+    def _ask(self, session: Session, numbers: Sequence[int]) -> None:
+        for packet in self._planned(session, numbers):
+            replies = self._sent(session, packet, [number for part in packet for number in part.wants])
+            for part, reply in zip(packet, replies, strict=True):
+                self._settle(session, part, reply, shared=len(packet) > 1)
+
+    def _planned(self, session: Session, numbers: Sequence[int]) -> list[Packet]:
+        """Packets whose wants are numbers of tags; the plan of an untroubled batch is kept for the next."""
+        asked = [number for number in numbers if self.readings[number] is None]
+        untroubled = len(asked) == len(self.tags) and not self._alone and not self._larger
+        key = (session.room, session.batches, tuple(self._the(n).address.text for n in asked)) if untroubled else None
+        packets = self.memory.plans.get(key) if key else None
+        if packets is None:
+            packets = self._newly_planned(session, asked)
+        if key:
+            self.memory.plans[key] = packets
+        return packets
+
+    def _newly_planned(self, session: Session, numbers: Iterable[int]) -> list[Packet]:
+        wants = {number: want for number in numbers if (want := self._want(number))}
+        together = [number for number in wants if number not in self._alone]
+        packets: list[Packet] = []
+        for group in (together, *([number] for number in wants if number in self._alone)):
+            for packet in plan([wants[number] for number in group], session.room):
+                packets.append(tuple(part.renumbered(group) for part in packet))
+        return packets if session.batches else [(part,) for packet in packets for part in packet]
+
+    def _sent(self, session: Session, packet: Packet, numbers: Sequence[int]) -> list[Reply]:
+        requests = [part.request for part in packet]
+        addresses = [self._the(number).address for number in numbers]
+        try:
+            replies = session.ask_all(requests)
+        except DeviceError:
+            self.memory.suspect(addresses)
+            raise
+        self.memory.trust(addresses)
+        if len(requests) > 1 and all(reply.status == Status.SERVICE_NOT_SUPPORTED for reply in replies):
+            # the batch itself is not known here (Micro800): one by one from now on
+            session.batches = False
+            replies = [session.ask_all([request])[0] for request in requests]
+        return replies
+
+    # -- settling -------------------------------------------------------------------------------
+
+    def _settle(self, session: Session, part: Part, reply: Reply, *, shared: bool) -> None:
+        if reply.status in _TOO_LARGE and shared:
+            (self._alone if self._larger.issuperset(part.wants) else self._larger).update(part.wants)
+            return  # in the next round with more room, then alone
+        if reply.status in _TOO_LARGE:
+            reply = _in_fragments(session, part)
+        if not reply.ok:
+            self._settle_refused(part, reply)
+            return
+        first = self._the(part.wants[0])
+        kind = self.memory.kind_in(session, first.address.array, reply.data)
+        if not isinstance(kind, Kind):
+            self._settle_all(part.wants, lambda wanted: wanted.problem(kind, self.now()))
+            return
+        planned = self.memory.kind_at(first.address) or first.declared
+        self.memory.learn(first.address.array, kind)
+        if part.first is not None and (planned is None or planned.code != kind.code or part.size != kind.size):
+            return  # the array is of another kind than the plan thought: planned anew in the next round
+        self._settle_values(part, kind, reply.data)
+
+    def _settle_values(self, part: Part, kind: Kind, answer: bytes) -> None:
+        data = answer[4 if kind.code == STRUCTURE else 2 :]
+        if len(data) != kind.size * part.count:
+            raise BadReplyError(f"{len(data)} bytes came for {part.count} × {kind.name} of {kind.size} bytes")
+        time = self.now()
+        for number in part.wants:
+            wanted = self._the(number)
+            at = 0
+            if part.first is not None and wanted.address.element is not None:
+                place = wanted.address.element // 32 if kind.code == DWORD else wanted.address.element
+                at = (place - part.first) * kind.size
+            self.readings[number] = wanted.reading(kind, data[at : at + kind.size], time)
+
+    def _settle_refused(self, part: Part, reply: Reply) -> None:
+        """One element beyond the end must not cost its neighbours: they are asked for again, each alone."""
+        beyond = reply.status == Status.GENERAL and reply.extended == OUT_OF_RANGE
+        if beyond and part.count > 1 and not self._alone.issuperset(part.wants):
+            self._alone |= set(part.wants)
+        else:
+            self._refuse(part.wants, reply)
+
+    def _refuse(self, numbers: Sequence[int], reply: Reply) -> None:
+        self._settle_all(numbers, lambda wanted: wanted.refused(reply, self.now()))
+        if reply.status in _NO_SUCH_TAG:
+            self._nameless += numbers
+
+    def _settle_all(self, numbers: Sequence[int], reading: Callable[[Wanted], Reading]) -> None:
+        for number in numbers:
+            self.readings[number] = reading(self._the(number))
+
+    # -- hints ----------------------------------------------------------------------------------
+
+    def _add_hints(self, session: Session) -> None:
+        """The nearest names that do exist, where the controller's list comes in the time that is left."""
+        for number in self._nameless:
+            reading = self.readings[number]
+            assert reading is not None
+            if hint := self._nearest(session, self._the(number).address):
+                self.readings[number] = reading.model_copy(update={"hint": hint})
+
+    def _nearest(self, session: Session, address: Address) -> str:
+        try:
+            scope = self.memory.catalog.scope(session, address.program)
+        except (UploadUnfinishedError, DeviceRefusedError):
+            return ""
+        name = address.steps[1 if address.program else 0].name
+        if own := scope.symbols.get(name.lower()):
+            return f"{own.name} exists; browse it to see its members and its length"
+        close = ", ".join(nearest(name, (symbol.name for symbol in scope.symbols.values())))
+        return f"The controller's nearest names: {close}" if close else ""
+
+
+def _in_fragments(session: Session, part: Part) -> Reply:
+    """What does not fit into one packet, piece by piece."""
+    head, data = b"", b""
+    while True:
+        body = part.count.to_bytes(2, "little") + len(data).to_bytes(4, "little")
+        reply = session.ask(Service.READ_FRAGMENT, part.path, body)
+        if reply.status not in (Status.OK, Status.PARTIAL):
+            return reply
+        width = 4 if reply.data[:2] == STRUCTURE.to_bytes(2, "little") else 2
+        if head and reply.data[:width] != head:
+            raise BadReplyError("the type changed between two fragments of one answer")
+        head, data = reply.data[:width], data + reply.data[width:]
+        if reply.ok:
+            return Reply(service=reply.service, status=Status.OK, extended=0, data=head + data)
+        if len(reply.data) <= width:
+            raise BadReplyError("a fragment without data came")
