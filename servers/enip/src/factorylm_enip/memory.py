@@ -48,15 +48,18 @@ class Memory:
 
     def kind_in(self, session: Session, address: Address, answer: bytes) -> Kind | Problem:
         """The kind that an answer names at its head."""
-        code = int.from_bytes(answer[:2], "little")
-        if code != STRUCTURE:
-            return atomic_kind(code) or Problem(
-                Quality.BadNotSupported,
-                f"{address.text} has the type 0x{code:02X}, which is not supported",
-                "browse shows the types of all tags",
-            )
-        handle = int.from_bytes(answer[2:4], "little")
-        return self._handles.get(handle) or self._structure_kind(session, address, handle)
+        if known := self.known_kind(answer):
+            return known
+        code, handle = (int.from_bytes(answer[at : at + 2], "little") for at in (0, 2))
+        if code == STRUCTURE:
+            return self._structure_kind(session, address, handle)
+        text = f"{address.text} has the type 0x{code:02X}, which is not supported"
+        return Problem(Quality.BadNotSupported, text, "browse shows the types of all tags")
+
+    def known_kind(self, answer: bytes) -> Kind | None:
+        """The kind at the head of an answer, where no question to the controller is needed."""
+        code, handle = (int.from_bytes(answer[at : at + 2], "little") for at in (0, 2))
+        return self._handles.get(handle) if code == STRUCTURE else atomic_kind(code)
 
     def _structure_kind(self, session: Session, address: Address, handle: int) -> Kind | Problem:
         """Whether a structure is a string type stands only in its layout."""

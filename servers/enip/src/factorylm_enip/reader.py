@@ -145,6 +145,9 @@ class Batch:
         for packet in self._planned(session, numbers):
             replies = self._sent(session, packet, [number for part in packet for number in part.wants])
             for part, reply in zip(packet, replies, strict=True):
+                self._check_length(part, reply)
+            # only now: where one answer of a packet is unfit, none of it is believed
+            for part, reply in zip(packet, replies, strict=True):
                 self._settle(session, part, reply, shared=len(packet) > 1)
 
     def _planned(self, session: Session, numbers: Sequence[int]) -> list[Packet]:
@@ -205,10 +208,14 @@ class Batch:
             return  # the array is of another kind than the plan thought: planned anew in the next round
         self._settle_values(part, kind, reply.data)
 
+    def _check_length(self, part: Part, reply: Reply) -> None:
+        kind = self.memory.known_kind(reply.data) if reply.ok else None
+        if kind is not None:
+            _check_length(part, kind, reply.data)
+
     def _settle_values(self, part: Part, kind: Kind, answer: bytes) -> None:
+        _check_length(part, kind, answer)
         data = answer[4 if kind.code == STRUCTURE else 2 :]
-        if len(data) != kind.size * part.count:
-            raise BadReplyError(f"{len(data)} bytes came for {part.count} × {kind.name} of {kind.size} bytes")
         time = self.now()
         for number in part.wants:
             wanted = self._the(number)
@@ -255,6 +262,12 @@ class Batch:
             return f"{own.name} exists; browse it to see its members and its length"
         close = ", ".join(nearest(name, (symbol.name for symbol in scope.symbols.values())))
         return f"The controller's nearest names: {close}" if close else ""
+
+
+def _check_length(part: Part, kind: Kind, answer: bytes) -> None:
+    came = len(answer) - (4 if kind.code == STRUCTURE else 2)
+    if came != kind.size * part.count:
+        raise BadReplyError(f"{came} bytes came for {part.count} × {kind.name} of {kind.size} bytes")
 
 
 def _in_fragments(session: Session, part: Part) -> Reply:

@@ -59,6 +59,8 @@ class Controller:
     status: int = REMOTE_RUN
     clock: Callable[[], float] = lambda: 0.0
     refresh: Callable[[], None] = lambda: None  # lets the process move on before each request
+    written: Callable[[], None] = lambda: None  # lets the process see what a write has changed
+    writes: int = 0  # write services that arrived
     tags: Scope = field(default_factory=Scope)
     programs: dict[str, Scope] = field(default_factory=dict)
     templates: dict[int, Template] = field(default_factory=dict)
@@ -204,15 +206,19 @@ class Controller:
             case Service.READ_FRAGMENT if len(body) == 6:
                 return _read(service, at, *struct.unpack("<HI", body), room)
             case Service.WRITE_TAG | Service.WRITE_FRAGMENT | Service.READ_MODIFY_WRITE:
-                if symbol.access is Access.READ_ONLY:
-                    return refusal(service, Status.PRIVILEGE_VIOLATION)
-                if service == Service.READ_MODIFY_WRITE:
-                    return self._modify(at, body)
-                return self._write(service, at, body)
+                return self._change(service, at, body)
             case Service.READ_TAG | Service.READ_FRAGMENT:
                 return refusal(service, Status.TOO_MUCH_DATA if len(body) > 2 else Status.NOT_ENOUGH_DATA)
             case _:
                 return refusal(service, Status.SERVICE_NOT_SUPPORTED)
+
+    def _change(self, service: int, at: Place, body: bytes) -> bytes:
+        self.writes += 1
+        if at.symbol.access is Access.READ_ONLY:
+            return refusal(service, Status.PRIVILEGE_VIOLATION)
+        answer = self._modify(at, body) if service == Service.READ_MODIFY_WRITE else self._write(service, at, body)
+        self.written()
+        return answer
 
     def _write(self, service: int, at: Place, body: bytes) -> bytes:
         prefix = _prefix(at.type)

@@ -93,12 +93,12 @@ class Wire:
         header = HEADER.unpack(await reader.readexactly(HEADER.size))
         body = await reader.readexactly(header[1])
         self.received[header[0]] += 1
+        writes = self.controller.writes
         answer = session.answer(header, body)
-        if answer is None:
-            return header[0] != Command.UNREGISTER_SESSION
-        if not await _send(answer, self.faults, writer):
-            return False
-        return not session.hangs_up
+        if answer is None or session.hangs_up:
+            return header[0] != Command.UNREGISTER_SESSION and not session.hangs_up
+        kind = self.faults.take(writing=self.controller.writes > writes)
+        return await _send(answer, kind, self.faults, writer)
 
     def next_session(self) -> int:
         """A handle that no other client has."""
@@ -282,9 +282,10 @@ def _item(body: bytes, wanted: int) -> bytes:
 # -- misbehaviour ---------------------------------------------------------------------------------
 
 
-async def _send(frame: bytes, faults: FaultSwitches, writer: asyncio.StreamWriter) -> bool:
+async def _send(
+    frame: bytes, kind: FaultKind | None, faults: FaultSwitches, writer: asyncio.StreamWriter
+) -> bool:
     """Send an answer the way the switches say; False ends the connection."""
-    kind = faults.take()
     if kind in (FaultKind.DISCONNECT, FaultKind.TRUNCATED):
         writer.write(frame[: len(frame) // 2] if kind is FaultKind.TRUNCATED else b"")
         await writer.drain()

@@ -82,13 +82,13 @@ class Kind:
         return struct.pack("<HH", STRUCTURE, self.handle) if self.code == STRUCTURE else struct.pack("<H", self.code)
 
 
+_ATOMIC_KINDS = {atomic.code: Kind(code=atomic.code, size=atomic.size) for atomic in _ATOMICS}
 STRING = Kind(code=STRUCTURE, size=88, handle=STRING_HANDLE, capacity=STRING_CAPACITY)
 
 
 def atomic_kind(code: int) -> Kind | None:
     """The kind of an elementary type code, if it is one."""
-    atomic = ATOMIC_BY_CODE.get(code)
-    return Kind(code=code, size=atomic.size) if atomic else None
+    return _ATOMIC_KINDS.get(code)
 
 
 class UnfitValueError(ValueError):
