@@ -32,9 +32,7 @@ class _Entry:
         return [self.address, type_name(self.of, catalog.structures), self.access, below]
 
 
-def browse(
-    session: Session, catalog: Catalog, path: str, search: str, limit: int, cursor: str
-) -> BrowsePage:
+def browse(session: Session, catalog: Catalog, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
     """Below "" the controller's tags and programs, below a program its tags, below a structure its members.
 
     A search below "" looks through the tags of all programs too.
@@ -45,9 +43,7 @@ def browse(
     word = search.lower()
     found = [entry for entry in entries if word in entry.address.lower()]
     shown, next_cursor = page(found, limit, cursor, f"{path}\n{search}")
-    return BrowsePage(
-        columns=COLUMNS, rows=[entry.row(session, catalog) for entry in shown], cursor=next_cursor
-    )
+    return BrowsePage(columns=COLUMNS, rows=[entry.row(session, catalog) for entry in shown], cursor=next_cursor)
 
 
 def _below(session: Session, catalog: Catalog, path: str, *, deep: bool) -> Iterable[_Entry]:

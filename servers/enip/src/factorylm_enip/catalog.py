@@ -75,16 +75,16 @@ class Structure:
     def capacity(self) -> int | None:
         """Characters of a string type: a structure of LEN and DATA and nothing else."""
         match self.visible:
-            case (StructureMember(name="LEN", code=0xC4), StructureMember(name="DATA", code=0xC2, array=array)) if array:
+            case (StructureMember(name="LEN", code=0xC4), StructureMember(name="DATA", code=0xC2, array=array)) if (
+                array
+            ):
                 return array
         return None
 
     @property
     def kind(self) -> Kind:
         """How it looks on the wire."""
-        return Kind(
-            code=STRUCTURE, size=self.size, handle=self.handle, capacity=self.capacity, structure=self.name
-        )
+        return Kind(code=STRUCTURE, size=self.size, handle=self.handle, capacity=self.capacity, structure=self.name)
 
 
 @dataclass
@@ -167,7 +167,8 @@ class Catalog:
 
     def _keep(self, scope: Scope, data: bytes) -> int:
         last = -1
-        for last, symbol, hidden in _symbols(data, access=self._access_is_told):
+        for instance, symbol, hidden in _symbols(data, access=self._access_is_told):
+            last = instance
             if symbol.name.startswith("Program:"):
                 scope.programs.append(symbol.name[8:])
             elif not hidden:

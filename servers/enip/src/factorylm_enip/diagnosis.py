@@ -1,5 +1,6 @@
 """The ladder from the name on the network to the data: evidence on each rung, a next step where one fails."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,10 +24,8 @@ class _NoFurtherError(Exception):
 def diagnose(device: Device, session: Session, read: Callable[[], list[Reading]]) -> tuple[Diagnosis, bool]:
     """The diagnosis, and whether the session is connected and may be used from now on."""
     ladder = _Ladder(device, session, read)
-    try:
+    with contextlib.suppress(_NoFurtherError):
         ladder.climb()
-    except _NoFurtherError:
-        pass
     return Diagnosis(device=device.name, rungs=ladder.rungs, identity=ladder.identity), ladder.usable
 
 
@@ -46,7 +45,7 @@ class _Ladder:
         self._at_the_address()
         self._behind_the_route()
         self._step("messages", self.session.connect_messages, "a message connection is open")
-        self._add("messages", "passed", f"packets of {self.session.connection_size} bytes", replace=True)
+        self.usable = True
         self._tags()
 
     @property
@@ -100,7 +99,6 @@ class _Ladder:
         return "Put the controller's slot into the device's url: enip://host/slot"
 
     def _tags(self) -> None:
-        self.usable = True
         if not self.device.tags:
             self._add("tags", "skipped", "the plant file has no tags for this device")
             return
@@ -125,16 +123,8 @@ class _Ladder:
         self._add(name, "passed", evidence)
 
     def _add(
-        self,
-        name: str,
-        outcome: Literal["passed", "failed", "skipped"],
-        evidence: str,
-        next_step: str = "",
-        *,
-        replace: bool = False,
+        self, name: str, outcome: Literal["passed", "failed", "skipped"], evidence: str, next_step: str = ""
     ) -> None:
-        if replace:
-            self.rungs.pop()
         self.rungs.append(Rung(name=name, outcome=outcome, evidence=evidence, next_step=next_step))
 
     def _failed(self, name: str, evidence: str, next_step: str) -> NoReturn:

@@ -43,7 +43,9 @@ async def discover(host: str, port: int = DEFAULT_PORT, patience_s: float = _PAT
     loop = asyncio.get_running_loop()
     listener = _Listener()
     transport, _ = await loop.create_datagram_endpoint(
-        lambda: listener, local_addr=("0.0.0.0", 0), allow_broadcast=True  # noqa: S104  # replies to a broadcast
+        lambda: listener,
+        local_addr=("0.0.0.0", 0),  # noqa: S104  # answers to a broadcast come to any address
+        allow_broadcast=True,
     )
     try:
         transport.sendto(HEADER.pack(Command.LIST_IDENTITY, 0, 0, 0, bytes(8), 0), (host, port))

@@ -46,6 +46,11 @@ class Memory:
         elif len(self.plans) > _MOST_PLANS:
             self.plans.clear()
 
+    def forget(self, address: Address) -> None:
+        """Ask anew what an array holds."""
+        self._kinds.pop(address.key, None)
+        self.plans.clear()
+
     def kind_in(self, session: Session, address: Address, answer: bytes) -> Kind | Problem:
         """The kind that an answer names at its head."""
         if known := self.known_kind(answer):
@@ -85,9 +90,9 @@ class Memory:
     # -- suspects -------------------------------------------------------------------------------
 
     def suspect(self, addresses: Iterable[Address]) -> None:
-        """The connection was lost while these were asked for."""
+        """The connection was lost while these were asked for; a suspect that was alone is convicted."""
         keys = {address.key for address in addresses}
-        self.suspects.update(dict.fromkeys(keys, len(keys) == 1))
+        self.suspects.update({key: len(keys) == 1 and key in self.suspects for key in keys})
 
     def trust(self, addresses: Iterable[Address]) -> None:
         """These were answered."""

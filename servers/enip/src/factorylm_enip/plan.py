@@ -3,11 +3,12 @@
 A packet has room for so many bytes of requests and so many of answers. What may be packed comes in two sorts:
 single values, which must stay whole, and runs of neighbouring array elements, which may be cut anywhere between
 elements. Single values are packed first-fit by decreasing size; runs then take the first place they fit into
-whole. Where that needs more packets than the bytes alone would, the plan is tried again with wider gaps bridged
-and with runs cut to fill the packets, and the smallest plan wins.
+whole. Where that needs more packets than the bytes alone would, other plans are made (long names beside long
+values, wider gaps bridged, runs cut to fill the packets), and the smallest wins.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -78,12 +79,12 @@ def plan(wants: Sequence[Want], room: int) -> list[Packet]:
     """The packets, each of at most `room` bytes either way; what is larger than a packet stands alone."""
     parts, runs = _sorted_out(wants)
     best: list[Packet] | None = None
-    for bridge_all, cut in product((False, True), (False, True)):
+    for bridge_all, cut, pack in product((False, True), (False, True), (_first_fit, _balanced)):
         joined = [part for run in runs for part in _joined(run, wants, bridge_all=bridge_all, room=room)]
-        packets = _packed(parts, joined, wants, room, cut=cut)
+        packets = _packed(pack, parts, joined, wants, room, cut=cut)
         if best is None or len(packets) < len(best):
             best = packets
-        if len(best) <= _least(parts, joined, room) or not runs:
+        if len(best) <= _least(parts, joined, room):
             break
     return best or []
 
@@ -121,23 +122,23 @@ def _sorted_out(wants: Sequence[Want]) -> tuple[list[Part], list[list[int]]]:
 
 
 def _single(want: Want, numbers: Sequence[int]) -> Part:
-    return Part(
-        segments=want.segments, size=want.size, prefix=want.prefix, first=None, count=1, wants=tuple(numbers)
-    )
+    return Part(segments=want.segments, size=want.size, prefix=want.prefix, first=None, count=1, wants=tuple(numbers))
 
 
 def _joined(run: Sequence[int], wants: Sequence[Want], *, bridge_all: bool, room: int) -> list[Part]:
     """Neighbours as one part; a gap is bridged where that costs no byte, or wherever a packet can hold it."""
     parts: list[list[int]] = []
     for number in run:
-        if parts and _bridges(wants[parts[-1][-1]], wants[number], wants[parts[-1][0]], bridge_all, room):
+        if parts and _bridges(
+            wants[parts[-1][-1]], wants[number], wants[parts[-1][0]], bridge_all=bridge_all, room=room
+        ):
             parts[-1].append(number)
         else:
             parts.append([number])
     return [_run(numbers, wants) for numbers in parts]
 
 
-def _bridges(last: Want, new: Want, first: Want, bridge_all: bool, room: int) -> bool:  # noqa: FBT001
+def _bridges(last: Want, new: Want, first: Want, *, bridge_all: bool, room: int) -> bool:
     assert last.element is not None
     assert new.element is not None
     assert first.element is not None
@@ -180,10 +181,11 @@ class _Bin:
 
 
 def _packed(
+    pack: Callable[[Sequence[Part], int], list[_Bin]],
     parts: Sequence[Part], runs: Sequence[Part], wants: Sequence[Want], room: int, *, cut: bool
 ) -> list[Packet]:
     alone: list[Packet] = [(part,) for part in parts if not _fits_batch(part, room)]
-    bins = _first_fit([part for part in parts if _fits_batch(part, room)], room)
+    bins = pack([part for part in parts if _fits_batch(part, room)], room)
     for run in sorted(runs, key=lambda p: p.reply_bytes, reverse=True):
         whole, rest = _full_packets(run, wants, room)
         alone += whole
@@ -206,6 +208,21 @@ def _first_fit(parts: Sequence[Part], room: int) -> list[_Bin]:
             with_place.append(_new_bin(bins, room))
             with_place[-1].takes(part)
         with_place = [b for b in with_place if b.request_left >= least_request and b.reply_left >= least_reply]
+    return bins
+
+
+def _balanced(parts: Sequence[Part], room: int) -> list[_Bin]:
+    """Long requests with short answers beside short requests with long answers."""
+    left = deque(sorted(parts, key=lambda p: p.reply_bytes - p.request_bytes))
+    bins: list[_Bin] = []
+    while left:
+        candidate = _new_bin(bins, room)
+        while left:
+            wanted = -1 if candidate.reply_left > candidate.request_left else 0
+            end = next((end for end in (wanted, -1 - wanted) if candidate.takes(left[end])), None)
+            if end is None:
+                break
+            del left[end]
     return bins
 
 

@@ -23,7 +23,7 @@ from factorylm_enip.values import DWORD, STRING, STRUCTURE, Kind
 from factorylm_enip.wanted import WIDEST_ATOMIC, Problem, Wanted, unreadable, wanted_of
 
 # ask, ask again for what turned out larger or another type, ask alone: more means a controller in change
-_MOST_ROUNDS = 4
+_MOST_ROUNDS = 5
 _TOO_LARGE = (Status.PARTIAL, Status.REPLY_TOO_LARGE)
 _NO_SUCH_TAG = (Status.PATH_SEGMENT_ERROR, Status.PATH_UNKNOWN)
 
@@ -40,6 +40,7 @@ class Batch:
     _alone: set[int] = field(default_factory=set)
     _larger: set[int] = field(default_factory=set)
     _nameless: list[int] = field(default_factory=list)
+    _fresh: set[str] = field(default_factory=set)  # arrays whose kind was asked for in this batch
 
     def __post_init__(self) -> None:
         self.readings = [None] * len(self.tags)
@@ -119,6 +120,7 @@ class Batch:
         for number in numbers:
             if self._want(number) is None:
                 arrays.setdefault(self._the(number).address.array.key, []).append(number)
+        self._fresh.update(arrays)
         asked = [(same, self._the(same[0]).address.array) for same in arrays.values()]
         wants = [Want(segments=address.segments, size=WIDEST_ATOMIC.size) for _, address in asked]
         for packet in plan(wants, session.room) if wants else ():
@@ -167,8 +169,8 @@ class Batch:
         together = [number for number in wants if number not in self._alone]
         packets: list[Packet] = []
         for group in (together, *([number] for number in wants if number in self._alone)):
-            for packet in plan([wants[number] for number in group], session.room):
-                packets.append(tuple(part.renumbered(group) for part in packet))
+            planned = plan([wants[number] for number in group], session.room)
+            packets += [tuple(part.renumbered(group) for part in packet) for packet in planned]
         return packets if session.batches else [(part,) for packet in packets for part in packet]
 
     def _sent(self, session: Session, packet: Packet, numbers: Sequence[int]) -> list[Reply]:
@@ -226,9 +228,16 @@ class Batch:
             self.readings[number] = wanted.reading(kind, data[at : at + kind.size], time)
 
     def _settle_refused(self, part: Part, reply: Reply) -> None:
-        """One element beyond the end must not cost its neighbours: they are asked for again, each alone."""
+        """One element beyond the end must not cost its neighbours: they are asked for again, each alone.
+
+        Before that, the array's kind is asked for again: after a download a remembered one may be wrong.
+        """
         beyond = reply.status == Status.GENERAL and reply.extended == OUT_OF_RANGE
-        if beyond and part.count > 1 and not self._alone.issuperset(part.wants):
+        array = self._the(part.wants[0]).address.array
+        if beyond and part.first is not None and array.key not in self._fresh:
+            self.memory.forget(array)
+            self._fresh.add(array.key)
+        elif beyond and part.count > 1 and not self._alone.issuperset(part.wants):
             self._alone |= set(part.wants)
         else:
             self._refuse(part.wants, reply)

@@ -8,137 +8,41 @@ on tags are built here. Any doubt raises, and who holds the session then throws 
 Used by one thread only.
 """
 
+# mypy: disable-error-code="no-untyped-call"
+# pycomm3 is typed in parts
+
 import itertools
 import logging
-import socket
 import struct
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
-from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, DeviceTimeoutError, NotConnectedError
+from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, NotConnectedError
 from pycomm3 import CIPDriver, CommError, PycommError
 from pycomm3.cip import PADDED_EPATH, PortSegment
 from pycomm3.cip_driver import with_forward_open
 from pycomm3.custom_types import ModuleIdentityObject
-from pycomm3.packets import RequestPacket, ResponsePacket, SendUnitDataRequestPacket
-from pycomm3.packets.ethernetip import ListIdentityRequestPacket, SendRRDataRequestPacket
-from pycomm3.socket_ import Socket
+from pycomm3.packets.base import RequestPacket, ResponsePacket
+from pycomm3.packets.ethernetip import (
+    ListIdentityRequestPacket,
+    SendRRDataRequestPacket,
+    SendUnitDataRequestPacket,
+)
 
 from factorylm_enip import cip
 from factorylm_enip.cip import HEADER, Command, ObjectClass, Reply, Service, Status
+from factorylm_enip.line import CheckedSocket, Deadline
 from factorylm_enip.route import Route
 
 _NO_CONTEXT = bytes(8)
 _SEQUENCE_AT, _SERVICE_AT = 44, 46
 _CONNECTION_AT = 36
-# a controller's largest answer is its connection size, an unconnected one 504 bytes; identity lists are short
-_LARGEST_REPLY = 8192
 _POLITE_CLOSE_S = 0.5
 _MICRO800 = "2080"  # how their catalogue numbers begin
 
 
-@dataclass
-class Deadline:
-    """When the call under way must be over (monotonic clock)."""
-
-    at: float = 0.0
-
-    @property
-    def seconds_left(self) -> float:
-        """May be negative."""
-        return self.at - time.monotonic()
-
-    def left(self) -> float:
-        """Seconds left; raises DeviceTimeoutError when there are none."""
-        left = self.seconds_left
-        if left <= 0:
-            raise DeviceTimeoutError(
-                "the controller did not answer in time",
-                hint="Check the load of the network and the controller, or raise timeout_s of the device",
-            )
-        return left
-
-
-class CheckedSocket(Socket):  # type: ignore[misc]  # pycomm3 has no types
-    """A socket that keeps to a deadline, and for which an empty read is the end of the connection."""
-
-    def __init__(self, deadline: Deadline) -> None:
-        self._deadline = deadline
-        self.sock: socket.socket | None = None
-
-    def connect(self, host: str, port: int) -> None:
-        """Once; pycomm3 calls it again when it opens the session."""
-        if self.sock is not None:
-            return
-        try:
-            self.sock = socket.create_connection((host, port), timeout=self._deadline.left())
-        except TimeoutError as error:
-            raise NotConnectedError(
-                f"{host}:{port} does not answer",
-                hint="Check the address, the cable, the firewall (TCP 44818) and that the device has power",
-            ) from error
-        except OSError as error:
-            raise NotConnectedError(
-                f"no connection to {host}:{port}: {error.strerror or error}",
-                hint="Check host and port in the device's url; EtherNet/IP listens on TCP 44818",
-            ) from error
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def send(self, msg: bytes, timeout: float = 0) -> int:  # noqa: ARG002  # pycomm3's signature
-        sock = self._open()
-        try:
-            sock.settimeout(self._deadline.left())
-            sock.sendall(msg)
-        except OSError as error:
-            raise _lost(error) from error
-        return len(msg)
-
-    def receive(self, timeout: float = 0) -> bytes:  # noqa: ARG002  # pycomm3's signature
-        header = self._exactly(HEADER.size)
-        length = int.from_bytes(header[2:4], "little")
-        if length > _LARGEST_REPLY:
-            raise BadReplyError(f"the answer claims {length} bytes, more than any answer has")
-        return header + self._exactly(length)
-
-    def close(self) -> None:
-        if self.sock is not None:
-            self.sock.close()
-
-    def interrupt(self) -> None:
-        """Make a read that waits in another thread fail at once."""
-        if self.sock is not None:
-            try:
-                self.sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                return  # already gone, which is what was wanted
-
-    def _open(self) -> socket.socket:
-        if self.sock is None:
-            raise NotConnectedError("the connection is closed")
-        return self.sock
-
-    def _exactly(self, count: int) -> bytes:
-        sock, data = self._open(), b""
-        while len(data) < count:
-            try:
-                sock.settimeout(self._deadline.left())
-                part = sock.recv(count - len(data))
-            except TimeoutError:
-                continue  # left() raises
-            except OSError as error:
-                raise _lost(error) from error
-            if not part:
-                raise NotConnectedError("the controller closed the connection")
-            data += part
-        return data
-
-
-def _lost(error: OSError) -> NotConnectedError:
-    return NotConnectedError(f"the connection was lost: {error.strerror or error}")
-
-
-class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
+class Session(CIPDriver):
     """Registered, routed and connected after `start`; one request at a time."""
 
     def __init__(self, route: Route, deadline: Deadline, *, connection_size: int = 4000) -> None:
@@ -149,9 +53,11 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
         self.batches = True  # Micro800 refuses the multiple service packet
         self.refusal: Reply | None = None  # the last service that was refused, for the diagnosis
         self._contexts = itertools.count(1)
+        self._cfg: dict[str, Any]
         self._cfg["connection_size"] = connection_size
         self._cfg["extended forward open"] = connection_size > 500
-        self._sock = CheckedSocket(deadline)
+        self._line = CheckedSocket(deadline)
+        self._sock = self._line
         _keep_quiet()
 
     @property
@@ -178,7 +84,7 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
 
     def dial(self) -> None:
         """The TCP connection."""
-        self._sock.connect(self.route.host, self.route.port)
+        self._line.connect(self.route.host, self.route.port)
 
     def register(self) -> None:
         """The encapsulation session."""
@@ -240,11 +146,11 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
 
     def drop(self) -> None:
         """Forget the connection without a word to the controller, which ends it with the TCP connection."""
-        self._sock.close()
+        self._line.close()
 
     def interrupt(self) -> None:
         """From another thread: end what waits."""
-        self._sock.interrupt()
+        self._line.interrupt()
 
     # -- requests -------------------------------------------------------------------------------
 
@@ -276,12 +182,12 @@ class Session(CIPDriver):  # type: ignore[misc]  # pycomm3 has no types
         unconnected = isinstance(request, SendRRDataRequestPacket | ListIdentityRequestPacket)
         context = struct.pack("<Q", next(self._contexts)) if unconnected else _NO_CONTEXT
         message = request.build_request(
-            target_cid=self._target_cid, session_id=self._session or 0, context=context, option=0
+            target_cid=self._target_cid or b"", session_id=self._session or 0, context=context, option=0
         )
-        self._sock.send(message)
+        self._line.send(message)
         if request.no_response:
-            return request.response_class(request, None)
-        reply = self._sock.receive()
+            return request.response_class(request)
+        reply = self._line.receive()
         self._check(message, reply)
         response = request.response_class(request, reply)
         if isinstance(request, SendRRDataRequestPacket):

@@ -126,9 +126,7 @@ class Controller:
 
     # -- services on objects --------------------------------------------------------------------
 
-    def _object_service(
-        self, service: int, target: "_Object", scope: Scope, body: bytes, room: int
-    ) -> bytes:
+    def _object_service(self, service: int, target: "_Object", scope: Scope, body: bytes, room: int) -> bytes:
         match (target.object_class, service):
             case (ObjectClass.MESSAGE_ROUTER, Service.MULTIPLE) if not self.nameplate.is_micro800:
                 return self._multiple(body, room)
@@ -204,7 +202,8 @@ class Controller:
             case Service.READ_TAG if len(body) == 2:
                 return _read(service, at, struct.unpack("<H", body)[0], 0, room)
             case Service.READ_FRAGMENT if len(body) == 6:
-                return _read(service, at, *struct.unpack("<HI", body), room)
+                count, offset = struct.unpack("<HI", body)
+                return _read(service, at, count, offset, room)
             case Service.WRITE_TAG | Service.WRITE_FRAGMENT | Service.READ_MODIFY_WRITE:
                 return self._change(service, at, body)
             case Service.READ_TAG | Service.READ_FRAGMENT:
@@ -360,7 +359,7 @@ def _symbol_attribute(symbol: Symbol, number: int) -> bytes:
         case 7:
             return struct.pack("<H", len(symbol.data) & 0xFFFF)
         case 8:
-            return struct.pack("<3I", *(symbol.dims + (0, 0, 0))[:3])
+            return struct.pack("<3I", *(*symbol.dims, 0, 0, 0)[:3])
         case 10:
             return bytes((symbol.access,))
         case _:

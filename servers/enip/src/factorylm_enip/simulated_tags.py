@@ -65,9 +65,7 @@ def string_template(template_id: int, name: str, capacity: int, handle: int | No
         Member(name="DATA", type=ATOMIC_BY_NAME["SINT"].code, offset=4, array=capacity),
     )
     size = _aligned(4 + capacity, 4)
-    return Template(
-        id=template_id, name=name, size=size, handle=handle or _handle(name, capacity), members=members
-    )
+    return Template(id=template_id, name=name, size=size, handle=handle or _handle(name, capacity), members=members)
 
 
 def structure(template_id: int, name: str, members: Sequence[tuple[str, "str | Template", int]]) -> Template:
@@ -179,9 +177,7 @@ class Scope:
         """A new tag; a BOOL array is told in bits and kept in DWORDs, as the controller does."""
         if of == "BOOL" and dims:
             of, dims = "DWORD", (_aligned(dims[0], 32) // 32,)
-        new = Symbol(
-            instance=self._next, name=name, type=_type(of), dims=dims, access=access, type_word=type_word
-        )
+        new = Symbol(instance=self._next, name=name, type=_type(of), dims=dims, access=access, type_word=type_word)
         self.symbols[new.instance] = new
         self._names[name.lower()] = new
         # real instance ids have holes; a client that counts on them being dense would not survive a plant
@@ -247,9 +243,7 @@ def _element(at: Place, dims: tuple[int, ...], index: list[int]) -> Place:
         if number >= dim:
             raise NoSuchPlaceError(beyond=True)
         flat = flat * dim + number
-    return Place(
-        symbol=at.symbol, type=at.type, offset=at.offset + flat * at.size, elements=at.elements - flat
-    )
+    return Place(symbol=at.symbol, type=at.type, offset=at.offset + flat * at.size, elements=at.elements - flat)
 
 
 def put(symbol: Symbol, steps: Iterable[str | int], value: Any) -> None:

@@ -45,6 +45,7 @@ class Wire:
     habits: Habits = field(default_factory=Habits)
     faults: FaultSwitches = field(default_factory=FaultSwitches)
     port: int = 0
+    pace_s: float = 0.0  # between the bytes of an answer that trickles
     received: Counter[int] = field(default_factory=Counter)  # requests by encapsulation command
     connections: int = 0
     _clients: set[asyncio.Task[None]] = field(default_factory=set)
@@ -87,9 +88,7 @@ class Wire:
             session.end()
             writer.close()
 
-    async def _one(
-        self, session: "_Session", reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _one(self, session: "_Session", reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         header = HEADER.unpack(await reader.readexactly(HEADER.size))
         body = await reader.readexactly(header[1])
         self.received[header[0]] += 1
@@ -98,7 +97,30 @@ class Wire:
         if answer is None or session.hangs_up:
             return header[0] != Command.UNREGISTER_SESSION and not session.hangs_up
         kind = self.faults.take(writing=self.controller.writes > writes)
-        return await _send(answer, kind, self.faults, writer)
+        return await self._send(answer, kind, writer)
+
+    async def _send(self, frame: bytes, kind: FaultKind | None, writer: asyncio.StreamWriter) -> bool:
+        """Send an answer the way the switches say; False ends the connection."""
+        if kind is FaultKind.DROP:
+            return True
+        if kind in (FaultKind.DISCONNECT, FaultKind.TRUNCATED):
+            writer.write(frame[: len(frame) // 2] if kind is FaultKind.TRUNCATED else b"")
+            await writer.drain()
+            return False
+        if kind in (FaultKind.DELAY, FaultKind.LATE):
+            await asyncio.sleep(self.faults.delay_s if kind is FaultKind.DELAY else self.faults.late_s)
+        if kind is FaultKind.TRICKLE:
+            await self._trickle(frame, writer)
+        else:
+            writer.write(_spoilt(frame, kind) if kind else frame)
+            await writer.drain()
+        return True
+
+    async def _trickle(self, frame: bytes, writer: asyncio.StreamWriter) -> None:
+        for byte in frame:
+            writer.write(bytes((byte,)))
+            await writer.drain()
+            await asyncio.sleep(self.pace_s)
 
     def next_session(self) -> int:
         """A handle that no other client has."""
@@ -280,33 +302,6 @@ def _item(body: bytes, wanted: int) -> bytes:
 
 
 # -- misbehaviour ---------------------------------------------------------------------------------
-
-
-async def _send(
-    frame: bytes, kind: FaultKind | None, faults: FaultSwitches, writer: asyncio.StreamWriter
-) -> bool:
-    """Send an answer the way the switches say; False ends the connection."""
-    if kind in (FaultKind.DISCONNECT, FaultKind.TRUNCATED):
-        writer.write(frame[: len(frame) // 2] if kind is FaultKind.TRUNCATED else b"")
-        await writer.drain()
-        return False
-    if kind is FaultKind.DROP:
-        return True
-    if kind in (FaultKind.DELAY, FaultKind.LATE):
-        await asyncio.sleep(faults.delay_s if kind is FaultKind.DELAY else faults.late_s)
-    if kind is FaultKind.TRICKLE:
-        await _trickle(frame, writer)
-        return True
-    writer.write(_spoilt(frame, kind) if kind else frame)
-    await writer.drain()
-    return True
-
-
-async def _trickle(frame: bytes, writer: asyncio.StreamWriter) -> None:
-    for byte in frame:
-        writer.write(bytes((byte,)))
-        await writer.drain()
-        await asyncio.sleep(0)
 
 
 def _spoilt(frame: bytes, kind: FaultKind) -> bytes:

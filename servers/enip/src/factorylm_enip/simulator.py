@@ -22,9 +22,7 @@ _PLANT_URL = "enip://127.0.0.1:44818/0"
 
 
 @asynccontextmanager
-async def simulate(
-    *, port: int = 0, clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[Simulation]:
+async def simulate(*, port: int = 0, clock: Callable[[], float] = time.monotonic) -> AsyncIterator[Simulation]:
     """The simulated pump station (factorylm_skill.simulation.Simulates)."""
     async with Wire(controller=pump_station(Pump(clock))).running(port) as wire:
         text = files("factorylm_enip").joinpath("simulated_plant.toml").read_text(encoding="utf-8")

@@ -144,23 +144,20 @@ def encode(kind: Kind, value: Value) -> bytes:
     if kind.code == BOOL:
         return b"\x01" if _bool(value) else b"\x00"
     atomic = ATOMIC_BY_CODE[kind.code]
-    if isinstance(value, bool | str):
+    if isinstance(value, bool | str) or (isinstance(value, float) and not math.isfinite(value)):
         raise UnfitValueError(f"a {kind.name} takes a number, not {value!r}")
     number = value if atomic.format in "fd" else _whole(kind, value)
     try:
-        data = _STRUCTS[kind.code].pack(number)
+        return _STRUCTS[kind.code].pack(number)
     except (struct.error, OverflowError):
-        raise UnfitValueError(f"{value} does not fit into a {kind.name}{_range(atomic)}") from None
-    if isinstance(value, float) and not math.isfinite(value):
-        raise UnfitValueError(f"{value} is not a number that a plant can use")
-    return data
+        raise UnfitValueError(f"{value} does not fit into a {kind.name} ({_range(atomic)})") from None
 
 
 def bit_masks(kind: Kind, bit: int, *, on: bool) -> bytes:
     """The OR and the AND mask of a read-modify-write, each as wide as the element."""
     every = (1 << 8 * kind.size) - 1
     or_mask = (1 << bit) if on else 0
-    and_mask = every if on else every & ~(1 << bit)
+    and_mask = every if on else every ^ (1 << bit)
     return or_mask.to_bytes(kind.size, "little") + and_mask.to_bytes(kind.size, "little")
 
 
@@ -170,7 +167,7 @@ def as_bool(value: Value) -> bool:
 
 
 def _bool(value: Value) -> bool:
-    if value in (0, 1) and not isinstance(value, str):
+    if value in (0, 1):
         return bool(value)
     raise UnfitValueError(f"a BOOL takes true or false, not {value!r}")
 
@@ -184,9 +181,9 @@ def _whole(kind: Kind, value: float) -> int:
 def _range(atomic: Atomic) -> str:
     bits = 8 * atomic.size
     if atomic.format in "fd":
-        return ""
+        return "±3.4e38" if atomic.code == REAL else "±1.8e308"
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if atomic.format.islower() else (0, (1 << bits) - 1)
-    return f" ({low} to {high})"
+    return f"{low} to {high}"
 
 
 def _decode_string(kind: Kind, data: bytes) -> str:

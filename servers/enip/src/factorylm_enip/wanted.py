@@ -51,9 +51,7 @@ class Wanted:
         if kind is None:
             return None
         element = element // 32 if kind.code == DWORD else element
-        return Want(
-            segments=self.address.array.segments, size=kind.size, element=element, prefix=_prefix(kind)
-        )
+        return Want(segments=self.address.array.segments, size=kind.size, element=element, prefix=_prefix(kind))
 
     def reading(self, kind: Kind, data: bytes, time: datetime) -> Reading:
         """The reading of one element's bytes."""
@@ -112,6 +110,8 @@ _HINTS = {
     "access": "External Access of this tag is set to None in the controller's project",
     "other": "Try again; if it stays, the status stands in the controller's manual",
 }
+
+
 def wanted_of(tag: Tag) -> Wanted:
     """A tag with its address parsed; raises AddressError."""
     address = parse(tag.address)
