@@ -20,9 +20,7 @@ def _element(name: str, element: int, size: int = 4) -> Want:
 
 
 SINGLES = st.builds(_single, st.sampled_from(["A", "Bcd", "Longer_name", "X" * 40]), st.sampled_from([1, 4, 8, 88]))
-ELEMENTS = st.builds(
-    _element, st.sampled_from(["Arr", "Other"]), st.integers(0, 400), st.sampled_from([4])
-)
+ELEMENTS = st.builds(_element, st.sampled_from(["Arr", "Other"]), st.integers(0, 400), st.sampled_from([4]))
 
 
 def _sizes(packet: Packet) -> tuple[int, int]:
@@ -88,8 +86,11 @@ def test_scattered_elements_take_no_more_packets_than_the_best_of_all_plans(elem
 
 @settings(max_examples=60)
 @given(
-    st.lists(st.builds(_single, st.text("ABCDEF", min_size=1, max_size=12), st.integers(1, 60)), max_size=6,
-             unique_by=lambda want: want.segments),
+    st.lists(
+        st.builds(_single, st.text("ABCDEF", min_size=1, max_size=12), st.integers(1, 60)),
+        max_size=6,
+        unique_by=lambda want: want.segments,
+    ),
     st.sampled_from([90, 130]),
 )
 def test_mixed_single_tags_take_at_most_one_packet_more_than_the_best_of_all_plans(wants, room):

@@ -21,7 +21,6 @@ _IS_STRUCTURE, _IS_SYSTEM, _NUMBER = 0x8000, 0x1000, 0x0FFF
 _PREDEFINED_BELOW, _PREDEFINED_ABOVE = 0x100, 0xEFF
 # 1756-PM020: names that the controller makes for itself
 _HIDDEN_HOST = "ZZZZZZZZZZ"
-_PAGE_TAKES_S = 0.05
 _ACCESS_WORDS = {0: "read/write", 2: "read only", 3: "none"}
 
 
@@ -104,6 +103,7 @@ class Catalog:
     scopes: dict[str, Scope] = field(default_factory=dict)
     structures: dict[int, Structure] = field(default_factory=dict)
     _access_is_told: bool = True
+    _slowest_page_s: float = 0.025
 
     def clear(self) -> None:
         """Forget it all: after a download it may be wrong."""
@@ -114,12 +114,14 @@ class Catalog:
         """The whole list of the controller or of a program; raises UploadUnfinishedError to be called again."""
         scope = self.scopes.setdefault(program.lower(), Scope())
         while not scope.complete:
-            if session.deadline.left() < _PAGE_TAKES_S:
+            if session.deadline.left() < 2 * self._slowest_page_s:
                 raise UploadUnfinishedError(
                     f"the controller's tag list is long: {len(scope.symbols):,} tags have come so far",
                     hint="Ask again: it goes on from there. A larger timeout_s gets it in one go",
                 )
+            before = session.deadline.left()
             self._page(session, scope, program)
+            self._slowest_page_s = max(self._slowest_page_s, before - session.deadline.seconds_left)
         return scope
 
     def known(self, program: str) -> Scope | None:

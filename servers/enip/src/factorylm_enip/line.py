@@ -19,6 +19,9 @@ from factorylm_enip.cip import HEADER
 
 # a controller's largest answer is its connection size, an unconnected one 504 bytes; identity lists are short
 _LARGEST_REPLY = 8192
+_CLOSED_HINT = (
+    "It may be restarting, be out of connections, or be no EtherNet/IP device; diagnose shows how far one gets"
+)
 
 
 @dataclass
@@ -81,7 +84,10 @@ class CheckedSocket(Socket):
         header = self._exactly(HEADER.size)
         length = int.from_bytes(header[2:4], "little")
         if length > _LARGEST_REPLY:
-            raise BadReplyError(f"the answer claims {length} bytes, more than any answer has")
+            raise BadReplyError(
+                f"the answer claims {length} bytes, more than any answer has",
+                hint="Is this port EtherNet/IP (TCP 44818)? Check the device's url",
+            )
         return header + self._exactly(length)
 
     def close(self) -> None:
@@ -96,7 +102,7 @@ class CheckedSocket(Socket):
 
     def _open(self) -> socket.socket:
         if self._tcp is None:
-            raise NotConnectedError("the connection is closed")
+            raise NotConnectedError("the connection is closed", hint=_CLOSED_HINT)
         return self._tcp
 
     def _exactly(self, count: int) -> bytes:
@@ -110,10 +116,10 @@ class CheckedSocket(Socket):
             except OSError as error:
                 raise _lost(error) from error
             if not part:
-                raise NotConnectedError("the controller closed the connection")
+                raise NotConnectedError("the controller closed the connection", hint=_CLOSED_HINT)
             data += part
         return data
 
 
 def _lost(error: OSError) -> NotConnectedError:
-    return NotConnectedError(f"the connection was lost: {error.strerror or error}")
+    return NotConnectedError(f"the connection was lost: {error.strerror or error}", hint=_CLOSED_HINT)

@@ -23,6 +23,7 @@ class Memory:
     catalog: Catalog = field(default_factory=Catalog)
     plans: dict[_PlanKey, list[Packet]] = field(default_factory=dict)
     suspects: dict[str, bool] = field(default_factory=dict)  # True: ended a connection when asked for alone
+    lists_are_safe: bool = True  # some servers hang up when asked for their tag list
     _kinds: dict[str, Kind] = field(default_factory=dict)
     _handles: dict[int, Kind] = field(default_factory=lambda: {STRING_HANDLE: STRING})
 

@@ -182,7 +182,12 @@ class _Bin:
 
 def _packed(
     pack: Callable[[Sequence[Part], int], list[_Bin]],
-    parts: Sequence[Part], runs: Sequence[Part], wants: Sequence[Want], room: int, *, cut: bool
+    parts: Sequence[Part],
+    runs: Sequence[Part],
+    wants: Sequence[Want],
+    room: int,
+    *,
+    cut: bool,
 ) -> list[Packet]:
     alone: list[Packet] = [(part,) for part in parts if not _fits_batch(part, room)]
     bins = pack([part for part in parts if _fits_batch(part, room)], room)

@@ -255,7 +255,7 @@ class Batch:
 
     def _add_hints(self, session: Session) -> None:
         """The nearest names that do exist, where the controller's list comes in the time that is left."""
-        for number in self._nameless:
+        for number in self._nameless if self.memory.lists_are_safe else ():
             reading = self.readings[number]
             assert reading is not None
             if hint := self._nearest(session, self._the(number).address):
@@ -266,6 +266,9 @@ class Batch:
             scope = self.memory.catalog.scope(session, address.program)
         except (UploadUnfinishedError, DeviceRefusedError):
             return ""
+        except DeviceError:
+            self.memory.lists_are_safe = False
+            raise
         name = address.steps[1 if address.program else 0].name
         if own := scope.symbols.get(name.lower()):
             return f"{own.name} exists; browse it to see its members and its length"

@@ -32,7 +32,8 @@ class Route:
 def parse_route(url: str) -> Route:
     """The route in a device's url; raises ValueError with the allowed forms."""
     parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
+    host = parts.hostname or ""
+    if not host or ":" in host or parts.username or parts.query or parts.fragment:
         raise ValueError(f"an EtherNet/IP url looks like {FORMS}")
     try:
         port = parts.port or DEFAULT_PORT
@@ -41,7 +42,7 @@ def parse_route(url: str) -> Route:
     words = [word for word in parts.path.split("/") if word]
     # a CompactLogix, and most ControlLogix, sit in slot 0
     pairs = [("bp", words[0] if words else "0")] if len(words) < 2 else _pairs(words)
-    return Route(parts.hostname, port, tuple(_hop(port_name, link) for port_name, link in pairs))
+    return Route(host, port, tuple(_hop(port_name, link) for port_name, link in pairs))
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:

@@ -172,9 +172,9 @@ class Session(CIPDriver):
         try:
             answers = cip.split_multiple(whole.data)
         except cip.MalformedError as error:
-            raise BadReplyError(str(error)) from error
+            raise _unfit(str(error)) from error
         if len(answers) != len(requests):
-            raise BadReplyError(f"{len(requests)} requests went out and {len(answers)} answers came back")
+            raise _unfit(f"{len(requests)} requests went out and {len(answers)} answers came back")
         return [_checked_reply(answer, request[0]) for answer, request in zip(answers, requests, strict=True)]
 
     def send(self, request: RequestPacket) -> ResponsePacket:
@@ -198,32 +198,40 @@ class Session(CIPDriver):
         command, _, session, _, context, _ = HEADER.unpack_from(message)
         got, length, got_session, status, got_context, _ = HEADER.unpack_from(reply)
         if got != command:
-            raise BadReplyError(f"an answer to command 0x{got:02X} came instead of 0x{command:02X}")
+            raise _unfit(f"an answer to command 0x{got:02X} came instead of 0x{command:02X}")
         if status:
-            raise NotConnectedError(f"the device does not accept the session (encapsulation status 0x{status:02X})")
+            raise NotConnectedError(
+                f"the device ended the session (encapsulation status 0x{status:02X})",
+                hint="It may have no free session, or not know this request",
+            )
         if command in (Command.SEND_RR_DATA, Command.SEND_UNIT_DATA) and got_session != session:
-            raise BadReplyError("an answer of another session came")
+            raise _unfit("an answer of another session came")
         if command in (Command.SEND_RR_DATA, Command.LIST_IDENTITY) and got_context != context:
-            raise BadReplyError("an answer to an earlier request came")
+            raise _unfit("an answer to an earlier request came")
         if command == Command.SEND_UNIT_DATA:
             self._check_connected(message, reply, length)
 
     def _check_connected(self, message: bytes, reply: bytes, length: int) -> None:
         if len(reply) < _SERVICE_AT + 4 or reply[30:36] != b"\x02\x00\xa1\x00\x04\x00":
-            raise BadReplyError("an answer without the items of a connected message came")
+            raise _unfit("an answer without the items of a connected message came")
         if int.from_bytes(reply[42:44], "little") != length - 20:
-            raise BadReplyError("the lengths inside the answer contradict each other")
-        if reply[_CONNECTION_AT : _CONNECTION_AT + 4] != self._cfg["cid"]:
-            raise BadReplyError("an answer of another connection came")
+            raise _unfit("the lengths inside the answer contradict each other")
+        # Vol 1, 3-5.5 wants the id we chose; some servers send back their own, which names the same connection
+        if reply[_CONNECTION_AT : _CONNECTION_AT + 4] not in (self._cfg["cid"], self._target_cid):
+            raise _unfit("an answer of another connection came")
         if reply[_SEQUENCE_AT:_SERVICE_AT] != message[_SEQUENCE_AT:_SERVICE_AT]:
-            raise BadReplyError("an answer with another sequence number came: it belongs to an earlier request")
+            raise _unfit("an answer with another sequence number came: it belongs to an earlier request")
 
     def _note_refusal(self, reply: bytes) -> None:
         try:
             answer = cip.parse_reply(reply[40:])
         except cip.MalformedError as error:
-            raise BadReplyError(str(error)) from error
+            raise _unfit(str(error)) from error
         self.refusal = None if answer.ok else answer
+
+
+def _unfit(what: str) -> BadReplyError:
+    return BadReplyError(what, hint="Ask again; if it stays, something on the way spoils or repeats answers")
 
 
 def _parted(request: bytes) -> tuple[int, bytes, bytes]:
@@ -235,9 +243,9 @@ def _checked_reply(data: bytes, service: int) -> Reply:
     try:
         reply = cip.parse_reply(data)
     except cip.MalformedError as error:
-        raise BadReplyError(str(error)) from error
+        raise _unfit(str(error)) from error
     if reply.service != service | 0x80:
-        raise BadReplyError(f"an answer to service 0x{reply.service & 0x7F:02X} came instead of 0x{service:02X}")
+        raise _unfit(f"an answer to service 0x{reply.service & 0x7F:02X} came instead of 0x{service:02X}")
     return reply
 
 

@@ -23,6 +23,8 @@ from factorylm_enip.values import ATOMIC_BY_CODE, BOOL, STRUCTURE
 
 REMOTE_RUN = 0x3060
 _BASE_TAG = 1 << 26
+_UNSERVED = 20  # bytes that attribute 4 counts and Read Template does not serve
+_EXTERNAL_ACCESS, _FIRST_WITH_ACCESS = 10, 18
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +163,8 @@ class Controller:
     def _list_symbols(self, first: int, scope: Scope, body: bytes, room: int) -> bytes:
         count = struct.unpack_from("<H", body)[0]
         wanted = struct.unpack_from(f"<{count}H", body, 2)
+        if _EXTERNAL_ACCESS in wanted and self.nameplate.major < _FIRST_WITH_ACCESS:
+            return refusal(Service.LIST_SYMBOLS, Status.ATTRIBUTE_LIST_ERROR)
         data = b""
         for instance in sorted(i for i in scope.symbols if i >= first):
             entry = struct.pack("<I", instance) + b"".join(
@@ -181,7 +185,7 @@ class Controller:
 
     def _read_template(self, template_id: int, body: bytes, room: int) -> bytes:
         offset, count = struct.unpack_from("<IH", body)
-        whole = self._template(template_id).definition()
+        whole = _definition(self._template(template_id))
         end = offset + min(count, room - 4)
         status = Status.PARTIAL if end < min(len(whole), offset + count) else Status.OK
         return refusal(Service.READ_TEMPLATE, status, data=whole[offset:end])
@@ -366,6 +370,12 @@ def _symbol_attribute(symbol: Symbol, number: int) -> bytes:
             raise cip.MalformedError(f"a symbol has no attribute {number}")
 
 
+def _definition(template: Template) -> bytes:
+    """The layout with padding behind it: clients read 23 (1756-PM020), 21 or 20 bytes less than attribute 4 says."""
+    data = template.definition() + bytes(3)
+    return data + bytes(-(len(data) + _UNSERVED) % 4)
+
+
 def _template_attribute(template: Template, number: int) -> bytes:
     match number:
         case 1:
@@ -375,8 +385,7 @@ def _template_attribute(template: Template, number: int) -> bytes:
         case 3:  # undocumented; pylogix asks for it and skips two bytes
             return b"\x00\x00"
         case 4:
-            # 1756-PM020: a client reads size * 4 - 23 bytes; pycomm3 asks for two more
-            return struct.pack("<I", -(-(len(template.definition()) + 23) // 4))
+            return struct.pack("<I", (len(_definition(template)) + _UNSERVED) // 4)
         case 5:
             return struct.pack("<I", template.size)
         case _:

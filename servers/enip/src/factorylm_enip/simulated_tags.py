@@ -48,7 +48,9 @@ class Template:
         """What Read Template serves: a table of members, then the names."""
         table = b"".join(_member_info(member) for member in self.members)
         name = "ASCIISTRING82" if self.handle == STRING_HANDLE else self.name
-        names = "\x00".join([f"{name};n", *(member.name for member in self.members), ""])
+        # behind the name: two letters for each member, which the specification leaves open and pylogix counts on
+        marks = "n" + "EB" * len(self.members)
+        names = "\x00".join([f"{name};{marks}", *(member.name for member in self.members), ""])
         return table + names.encode("latin-1")
 
 

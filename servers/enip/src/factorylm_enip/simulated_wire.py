@@ -46,6 +46,7 @@ class Wire:
     faults: FaultSwitches = field(default_factory=FaultSwitches)
     port: int = 0
     pace_s: float = 0.0  # between the bytes of an answer that trickles
+    udp_answers: int = 1  # how often a broadcast is answered
     received: Counter[int] = field(default_factory=Counter)  # requests by encapsulation command
     connections: int = 0
     _clients: set[asyncio.Task[None]] = field(default_factory=set)
@@ -283,8 +284,9 @@ class _Udp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         if len(data) >= HEADER.size and data[0] == Command.LIST_IDENTITY and self._transport:
-            context = HEADER.unpack_from(data)[4]
-            self._transport.sendto(_frame(Command.LIST_IDENTITY, 0, self._wire.identity(), context), addr)
+            answer = _frame(Command.LIST_IDENTITY, 0, self._wire.identity(), HEADER.unpack_from(data)[4])
+            for _ in range(self._wire.udp_answers):
+                self._transport.sendto(answer, addr)
 
 
 def _frame(command: int, session: int, body: bytes, context: bytes, status: int = 0) -> bytes:
