@@ -1,5 +1,7 @@
 """Tag paths: what is accepted, what canonical text comes out, and what stands on the wire."""
 
+import contextlib
+
 import pytest
 from factorylm_enip.address import AddressError, parse
 from hypothesis import given
@@ -83,17 +85,11 @@ def test_a_path_on_the_wire_is_what_1756_pm020_shows(text, segments):
 
 @given(st.lists(STEPS, min_size=1, max_size=4).map(".".join))
 def test_every_path_of_names_and_indices_reads_back_as_itself(text):
-    try:
-        address = parse(text)
-    except AddressError as error:
-        assert "program" in str(error) or "longer" in str(error)
-        return
+    address = parse(text)
     assert parse(str(address)) == address
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_an_address_or_is_refused(text):
-    try:
+    with contextlib.suppress(AddressError):
         assert parse(parse(text).text) == parse(text)
-    except AddressError as error:
-        assert str(error)

@@ -1,9 +1,12 @@
 """What a controller shows of itself, page by page."""
 
+import contextlib
+
 import pytest
+from factorylm_enip.catalog import UploadUnfinishedError
 from factorylm_enip.discovery import discover, parse_list_identity
 from factorylm_enip.simulated_controller import Nameplate
-from factorylm_schema import BadRequestError, DeviceTimeoutError, UnknownNameError
+from factorylm_schema import BadRequestError, UnknownNameError
 from factorylm_skill.faults import FaultKind
 from hypothesis import given
 from hypothesis import strategies as st
@@ -75,10 +78,8 @@ async def test_a_long_list_goes_on_where_the_time_ran_out(serving, drive):
         rows, calls = None, 0
         while rows is None and calls < 20:
             calls += 1
-            try:
+            with contextlib.suppress(UploadUnfinishedError):
                 rows = (await driver.browse("", "gear", 500, "")).rows
-            except DeviceTimeoutError as error:
-                assert "so far" in error.message, error.message
         assert rows is not None
         assert len(rows) == 500
         assert calls > 1

@@ -2,9 +2,9 @@
 
 import pytest
 from factorylm_enip import SKILL
-from factorylm_skill.testing import Check, protocol_checks
+from factorylm_skill.testing import Check, protocol_checks, skill_checks
 
 
-@pytest.mark.parametrize("check", protocol_checks(SKILL), ids=lambda check: check.name)
+@pytest.mark.parametrize("check", [*skill_checks(SKILL), *protocol_checks(SKILL)], ids=lambda check: check.name)
 async def test_contract(check: Check):
     await check.run()

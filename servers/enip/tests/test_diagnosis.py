@@ -3,11 +3,11 @@
 import pytest
 from factorylm_enip.driver import EnipDriver
 from factorylm_enip.simulated_wire import Habits
-from factorylm_schema import Device
+from factorylm_schema import Device, Tag
 from factorylm_skill.faults import FaultKind
 
 
-def _driver(url: str, *tags, timeout_s: float = 1.0) -> EnipDriver:
+def _driver(url: str, *tags: Tag, timeout_s: float = 1.0) -> EnipDriver:
     named = {f"t{number}": tag for number, tag in enumerate(tags)}
     return EnipDriver(Device(name="plc", url=url, timeout_s=timeout_s, tags=named))
 

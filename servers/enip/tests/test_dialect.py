@@ -37,7 +37,7 @@ def test_a_url_is_a_route(url, path):
     ],
 )
 def test_a_url_that_is_no_route_is_refused_with_the_forms_that_are(url):
-    with pytest.raises(ValueError, match="enip://host|use bp|port in the url"):
+    with pytest.raises(ValueError, match=r"enip://host|use bp|port in the url"):
         parse_route(url)
 
 

@@ -1,14 +1,15 @@
 """What pycomm3 1.2.16 does wrong must not reach a plant: each test shows the bug's trigger and our right answer."""
 
 import asyncio
+import contextlib
 import time
 
 import pytest
 from factorylm_enip.simulated_tags import got, put
 from factorylm_enip.simulated_wire import Habits
 from factorylm_schema import (
+    DeviceError,
     DeviceTimeoutError,
-    FactoryLMError,
     NotConnectedError,
     Quality,
     WriteRefusedError,
@@ -214,16 +215,13 @@ async def test_a_driver_whose_controller_went_away_connects_anew_by_itself(wire,
     assert reading.value == 5
 
 
-async def test_no_failure_of_the_library_comes_out_untranslated(drive, wire, tag):
-    for kind in FaultKind:
-        driver = drive(wire, timeout_s=0.3)
-        wire.faults.late_s = 0.6
-        wire.faults.set(kind, times=None)
-        try:
-            readings = await driver.read([tag("Mode"), tag("Speed")])
-        except FactoryLMError as error:
-            assert error.message, kind
-        else:
-            good = kind in (FaultKind.DELAY, FaultKind.TRICKLE)
-            assert all(reading.quality.is_good is good for reading in readings), kind
-        wire.faults.clear()
+@pytest.mark.parametrize("kind", list(FaultKind))
+async def test_no_failure_of_the_library_comes_out_untranslated(drive, wire, tag, kind):
+    driver = drive(wire, timeout_s=0.3)
+    wire.faults.late_s = 0.6
+    wire.faults.set(kind, times=None)
+    readings = []
+    with contextlib.suppress(DeviceError):  # any other kind of error fails the test
+        readings = await driver.read([tag("Mode"), tag("Speed")])
+    good = kind in (FaultKind.DELAY, FaultKind.TRICKLE)
+    assert [reading.quality.is_good for reading in readings] == ([True, True] if good else [])

@@ -9,13 +9,15 @@ import subprocess
 import sys
 
 import pytest
+from factorylm_enip import SKILL
 from factorylm_enip.driver import EnipDriver
 from factorylm_enip.simulated_controller import Nameplate
 from factorylm_enip.simulated_tags import got
 from factorylm_enip.simulated_wire import Habits
 from factorylm_enip.simulator import simulate
-from factorylm_schema import Device, Quality
+from factorylm_schema import Device, Quality, WriteLimits
 from factorylm_skill.command import simulated_plant
+from factorylm_skill.live_process import Signal
 from pycomm3 import CIPDriver, LogixDriver
 
 
@@ -104,8 +106,6 @@ async def test_the_process_follows_what_is_written():
     now = [100.0]
     async with simulate(clock=lambda: now[0]) as simulation:
         url = re.search(r'url = "(.*?)"', simulation.plant_toml)[1]
-        from factorylm_enip import SKILL
-
         plant = simulated_plant(simulation.plant_toml, SKILL)
         driver = EnipDriver(Device(name="pump1", url=url))
         tags = [plant.tag(f"pump1.{name}") for name in ("speed", "setpoint", "beacon", "mode", "bearing_temperature")]
@@ -118,6 +118,44 @@ async def test_the_process_follows_what_is_written():
     assert before[:4] == [1200, 1200, False, "automatic"]
     assert after[:4] == [1000, 1000, True, "automatic"]
     assert after[4] < before[4], "a slower pump runs cooler"
+
+
+class Tank:
+    """A process with a signal of each type."""
+
+    signals = (
+        Signal(name="level", type="real", unit="m", minimum=0, maximum=4, write=WriteLimits(min=0, max=4)),
+        Signal(name="pump_on", type="bool", write=WriteLimits(allowed=[True, False])),
+        Signal(name="state", type="int", enum={0: "idle", 7: "filling"}),
+        Signal(name="batch", type="text", description='the "batch"'),
+    )
+
+    def __init__(self) -> None:
+        self.values = {"level": 1.1, "pump_on": False, "state": 7, "batch": "B-17"}
+
+    def advance(self) -> None: ...
+
+    def value(self, name: str):
+        return self.values[name]
+
+    def set(self, name: str, value) -> None:
+        self.values[name] = value
+
+
+async def test_any_process_can_stand_behind_the_simulator():
+    tank = Tank()
+    async with simulate(process=tank, device="tank-1") as simulation:
+        plant = simulated_plant(simulation.plant_toml, SKILL)
+        driver = EnipDriver(plant.device("tank-1"))
+        tags = list(plant.tags())
+        before = [reading.value for reading in await driver.read(tags)]
+        await driver.write(tags[0], 2.3)
+        await driver.write(tags[1], value=True)
+        after = [reading.value for reading in await driver.read(tags)]
+        await driver.close()
+    assert before == [1.1, False, "filling", "B-17"]
+    assert after == [2.3, True, "filling", "B-17"]
+    assert tank.values == {"level": 2.3, "pump_on": True, "state": 7, "batch": "B-17"}
 
 
 # -- a server of other people ---------------------------------------------------------------------

@@ -19,9 +19,7 @@ from factorylm_enip.cip import HEADER
 
 # a controller's largest answer is its connection size, an unconnected one 504 bytes; identity lists are short
 _LARGEST_REPLY = 8192
-_CLOSED_HINT = (
-    "It may be restarting, be out of connections, or be no EtherNet/IP device; diagnose shows how far one gets"
-)
+_CLOSED_HINT = "It may restart, have no free connection, or speak no EtherNet/IP; diagnose shows how far one gets"
 
 
 @dataclass

@@ -8,7 +8,7 @@ values, wider gaps bridged, runs cut to fill the packets), and the smallest wins
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -73,29 +73,36 @@ class Part:
 
 
 Packet = tuple[Part, ...]
+_Pack = Callable[[Sequence[Part], int], list["_Bin"]]
 
 
 def plan(wants: Sequence[Want], room: int) -> list[Packet]:
     """The packets, each of at most `room` bytes either way; what is larger than a packet stands alone."""
     parts, runs = _sorted_out(wants)
+    least = _least(parts, runs, wants, room)
     best: list[Packet] | None = None
-    for bridge_all, cut, pack in product((False, True), (False, True), (_first_fit, _balanced)):
-        joined = [part for run in runs for part in _joined(run, wants, bridge_all=bridge_all, room=room)]
+    for bridged, cut, pack in _ways(parts, runs, room):
+        joined = [part for run in runs for part in _joined(run, wants, bridged, room)]
         packets = _packed(pack, parts, joined, wants, room, cut=cut)
         if best is None or len(packets) < len(best):
             best = packets
-        if len(best) <= _least(parts, joined, room):
+        if len(best) <= least:
             break
     return best or []
 
 
-def _least(parts: Iterable[Part], joined: Iterable[Part], room: int) -> int:
-    """No plan with these services can do with fewer packets: the bytes alone need so many."""
-    request = reply = 0
-    for part in (*parts, *joined):
-        request += part.request_bytes
-        reply += part.reply_bytes
-    return max(-(-(request) // room), -(-(reply) // room), 1)
+def _ways(parts: Sequence[Part], runs: Sequence[object], room: int) -> Iterator[tuple[int, bool, _Pack]]:
+    """What to try, the plan with the fewest bytes first: gaps bridged up to so many bytes, runs cut, packing."""
+    gaps = (0, 16, 32, 64, room) if runs else (0,)
+    return product(gaps, (False, True) if runs else (False,), (_first_fit, _balanced) if parts else (_first_fit,))
+
+
+def _least(parts: Iterable[Part], runs: Iterable[Sequence[int]], wants: Sequence[Want], room: int) -> int:
+    """No plan needs fewer packets: so many bytes there are, even if every run were one service without gaps."""
+    request = sum(part.request_bytes for part in parts)
+    reply = sum(part.reply_bytes for part in parts)
+    reply += sum(wants[number].size for run in runs for number in run)
+    return max(-(-request // room), -(-reply // room), 1)
 
 
 def _index_bytes(first: int | None) -> int:
@@ -125,27 +132,25 @@ def _single(want: Want, numbers: Sequence[int]) -> Part:
     return Part(segments=want.segments, size=want.size, prefix=want.prefix, first=None, count=1, wants=tuple(numbers))
 
 
-def _joined(run: Sequence[int], wants: Sequence[Want], *, bridge_all: bool, room: int) -> list[Part]:
-    """Neighbours as one part; a gap is bridged where that costs no byte, or wherever a packet can hold it."""
+def _joined(run: Sequence[int], wants: Sequence[Want], bridged: int, room: int) -> list[Part]:
+    """Neighbours as one part; a gap is bridged where that costs no byte, and up to `bridged` bytes."""
     parts: list[list[int]] = []
     for number in run:
-        if parts and _bridges(
-            wants[parts[-1][-1]], wants[number], wants[parts[-1][0]], bridge_all=bridge_all, room=room
-        ):
+        if parts and _bridges(wants[parts[-1][0]], wants[parts[-1][-1]], wants[number], bridged, room):
             parts[-1].append(number)
         else:
             parts.append([number])
     return [_run(numbers, wants) for numbers in parts]
 
 
-def _bridges(last: Want, new: Want, first: Want, *, bridge_all: bool, room: int) -> bool:
+def _bridges(first: Want, last: Want, new: Want, bridged: int, room: int) -> bool:
+    assert first.element is not None
     assert last.element is not None
     assert new.element is not None
-    assert first.element is not None
     gap = (new.element - last.element - 1) * new.size
     if gap <= _REPLY_OVERHEAD + new.prefix:
         return True
-    return bridge_all and (new.element + 1 - first.element) * new.size + 4 + new.prefix <= room
+    return gap <= bridged and (new.element + 1 - first.element) * new.size + 4 + new.prefix <= room
 
 
 def _run(numbers: Sequence[int], wants: Sequence[Want]) -> Part:
@@ -181,7 +186,7 @@ class _Bin:
 
 
 def _packed(
-    pack: Callable[[Sequence[Part], int], list[_Bin]],
+    pack: _Pack,
     parts: Sequence[Part],
     runs: Sequence[Part],
     wants: Sequence[Want],

@@ -11,23 +11,41 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
+from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_pump import MODES, Pump
 from factorylm_skill.simulation import Simulation
 
-from factorylm_enip.pump import MODES, Pump
 from factorylm_enip.simulated_controller import Controller
+from factorylm_enip.simulated_process import ProcessTags, process_plant
 from factorylm_enip.simulated_tags import STRING_TEMPLATE, Access, Symbol, got, put, string_template, structure
-from factorylm_enip.simulated_wire import LOOPBACK, Habits, Wire
+from factorylm_enip.simulated_wire import LOOPBACK, Wire
 
 _PLANT_URL = "enip://127.0.0.1:44818/0"
 
 
 @asynccontextmanager
-async def simulate(*, port: int = 0, clock: Callable[[], float] = time.monotonic) -> AsyncIterator[Simulation]:
-    """The simulated pump station (factorylm_skill.simulation.Simulates)."""
-    async with Wire(controller=pump_station(Pump(clock))).running(port) as wire:
-        text = files("factorylm_enip").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
-        plant = text.replace(_PLANT_URL, f"enip://{LOOPBACK}:{wire.port}/0")
+async def simulate(
+    *,
+    port: int = 0,
+    process: LiveProcess | None = None,
+    device: str = "pump1",
+    clock: Callable[[], float] = time.monotonic,
+) -> AsyncIterator[Simulation]:
+    """The simulated pump station, or any process (factorylm_skill.simulation.Simulates)."""
+    if process is None:
+        controller = pump_station(Pump(clock))
+    else:
+        controller = Controller(clock=time.time)
+        ProcessTags(process, controller, device)
+    async with Wire(controller=controller).running(port) as wire:
+        url = f"enip://{LOOPBACK}:{wire.port}/0"
+        plant = process_plant(process, device, url) if process else _pump_plant(url)
         yield Simulation(plant_toml=plant, faults=wire.faults)
+
+
+def _pump_plant(url: str) -> str:
+    text = files("factorylm_enip").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
+    return text.replace(_PLANT_URL, url)
 
 
 def pump_station(pump: Pump) -> Controller:
@@ -110,6 +128,3 @@ class _Station:
         mode = got(self._unit, ["Mode"])
         self.pump.mode = mode if mode in MODES else self.pump.mode
         self.pump.beacon = bool(got(self._outputs, [1]) & 2)
-
-
-__all__ = ["Habits", "Wire", "pump_station", "simulate"]

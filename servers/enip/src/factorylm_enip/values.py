@@ -142,7 +142,7 @@ def encode(kind: Kind, value: Value) -> bytes:
     if kind.code == STRUCTURE:
         return _encode_string(kind, value)
     if kind.code == BOOL:
-        return b"\x01" if _bool(value) else b"\x00"
+        return b"\x01" if as_bool(value) else b"\x00"
     atomic = ATOMIC_BY_CODE[kind.code]
     if isinstance(value, bool | str) or (isinstance(value, float) and not math.isfinite(value)):
         raise UnfitValueError(f"a {kind.name} takes a number, not {value!r}")
@@ -163,16 +163,12 @@ def bit_masks(kind: Kind, bit: int, *, on: bool) -> bytes:
 
 def as_bool(value: Value) -> bool:
     """True, False, 1 or 0; raises UnfitValueError for anything else."""
-    return _bool(value)
-
-
-def _bool(value: Value) -> bool:
     if value in (0, 1):
         return bool(value)
     raise UnfitValueError(f"a BOOL takes true or false, not {value!r}")
 
 
-def _whole(kind: Kind, value: float) -> int:
+def _whole(kind: Kind, value: int | float) -> int:  # noqa: PYI041  # mypy tells them apart only so
     if isinstance(value, float) and not value.is_integer():
         raise UnfitValueError(f"a {kind.name} takes a whole number, not {value}")
     return int(value)
