@@ -5,12 +5,12 @@ import math
 import pytest
 from factorylm_enip.values import (
     ATOMIC_BY_NAME,
+    ATOMIC_KINDS,
     DWORD,
     STRING,
     STRUCTURE,
     Kind,
     UnfitValueError,
-    atomic_kind,
     bit_masks,
     bit_of,
     decode,
@@ -24,9 +24,7 @@ INTEGERS = [a for a in ATOMIC_BY_NAME.values() if a.is_integer and a.code != DWO
 
 
 def _kind(name: str) -> Kind:
-    kind = atomic_kind(ATOMIC_BY_NAME[name].code)
-    assert kind is not None
-    return kind
+    return next(kind for kind in ATOMIC_KINDS if kind.name == name)
 
 
 @given(st.sampled_from(INTEGERS), st.integers())

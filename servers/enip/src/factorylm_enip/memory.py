@@ -1,19 +1,36 @@
-"""What one controller has taught so far: kinds of tags, its lists, plans made before, and who is suspect."""
+"""What one controller has taught so far: kinds of tags, its lists, the last plan, and who is suspect."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import is_
 
-from factorylm_schema import DeviceRefusedError, Quality
+from factorylm_schema import DeviceRefusedError, Quality, Tag
 
-from factorylm_enip.address import Address
+from factorylm_enip.address import Address, AddressError
 from factorylm_enip.catalog import Catalog, Structure, UploadUnfinishedError
 from factorylm_enip.plan import Packet
 from factorylm_enip.session import Session
-from factorylm_enip.values import STRING, STRING_HANDLE, STRUCTURE, Kind, atomic_kind
-from factorylm_enip.wanted import Problem
+from factorylm_enip.values import ATOMIC_KINDS, STRING, STRUCTURE, Kind
+from factorylm_enip.wanted import Problem, Wanted, wanted_of
 
-_MOST_PLANS = 64
-_PlanKey = tuple[int, bool, tuple[str, ...]]
+
+@dataclass
+class Layout:
+    """The tags of a call and how they are asked for; kept for the next call, which mostly asks for the same."""
+
+    tags: Sequence[Tag]
+    wanted: list[Wanted | AddressError]
+    packets: list[Packet] | None = None
+    room: int = 0
+
+    def is_for(self, tags: Sequence[Tag]) -> bool:
+        """The same tags in the same order."""
+        return len(tags) == len(self.tags) and all(map(is_, tags, self.tags))
+
+
+def _known_heads() -> dict[bytes, Kind]:
+    """The first bytes of an answer: two name an elementary type, four a structure."""
+    return {kind.prefix: kind for kind in (*ATOMIC_KINDS, STRING)}
 
 
 @dataclass
@@ -21,17 +38,23 @@ class Memory:
     """Kinds outlive a connection, because every answer names its type and corrects them; lists do not."""
 
     catalog: Catalog = field(default_factory=Catalog)
-    plans: dict[_PlanKey, list[Packet]] = field(default_factory=dict)
+    layout: Layout | None = None
     suspects: dict[str, bool] = field(default_factory=dict)  # True: ended a connection when asked for alone
     lists_are_safe: bool = True  # some servers hang up when asked for their tag list
     _kinds: dict[str, Kind] = field(default_factory=dict)
-    _handles: dict[int, Kind] = field(default_factory=lambda: {STRING_HANDLE: STRING})
+    _heads: dict[bytes, Kind] = field(default_factory=_known_heads)
 
     def new_connection(self) -> None:
         """Another program may run by now."""
-        self._handles = {STRING_HANDLE: STRING}
+        self._heads = _known_heads()
         self.catalog.clear()
-        self.plans.clear()
+        self._replan()
+
+    def laid_out(self, tags: Sequence[Tag]) -> Layout:
+        """The layout of these tags, planned or not."""
+        if self.layout is None or not self.layout.is_for(tags):
+            self.layout = Layout(list(tags), [_wanted(tag) for tag in tags])
+        return self.layout
 
     # -- kinds ----------------------------------------------------------------------------------
 
@@ -43,14 +66,12 @@ class Memory:
         """Remember what an array, or a value of its own, holds."""
         if self._kinds.get(address.key) != kind:
             self._kinds[address.key] = kind
-            self.plans.clear()
-        elif len(self.plans) > _MOST_PLANS:
-            self.plans.clear()
+            self._replan()
 
     def forget(self, address: Address) -> None:
         """Ask anew what an array holds."""
         self._kinds.pop(address.key, None)
-        self.plans.clear()
+        self._replan()
 
     def kind_in(self, session: Session, address: Address, answer: bytes) -> Kind | Problem:
         """The kind that an answer names at its head."""
@@ -64,8 +85,7 @@ class Memory:
 
     def known_kind(self, answer: bytes) -> Kind | None:
         """The kind at the head of an answer, where no question to the controller is needed."""
-        code, handle = (int.from_bytes(answer[at : at + 2], "little") for at in (0, 2))
-        return self._handles.get(handle) if code == STRUCTURE else atomic_kind(code)
+        return self._heads.get(answer[:2]) or self._heads.get(answer[:4])
 
     def _structure_kind(self, session: Session, address: Address, handle: int) -> Kind | Problem:
         """Whether a structure is a string type stands only in its layout."""
@@ -79,7 +99,7 @@ class Memory:
             return Problem(Quality.BadTypeMismatch, text, "Ask again: the lists are then read anew")
         if structure.capacity is None:
             return _not_one_value(address, structure)
-        self._handles[handle] = structure.kind
+        self._heads[structure.kind.prefix] = structure.kind
         return structure.kind
 
     def _structure(self, session: Session, address: Address) -> Structure | None:
@@ -87,6 +107,10 @@ class Memory:
         if found is None or found.code is not None:
             return None
         return self.catalog.structure(session, found.template)
+
+    def _replan(self) -> None:
+        if self.layout is not None:
+            self.layout.packets = None
 
     # -- suspects -------------------------------------------------------------------------------
 
@@ -97,13 +121,19 @@ class Memory:
 
     def trust(self, addresses: Iterable[Address]) -> None:
         """These were answered."""
-        if self.suspects:
-            for address in addresses:
-                self.suspects.pop(address.key, None)
+        for address in addresses:
+            self.suspects.pop(address.key, None)
 
     def convicted(self, address: Address) -> bool:
         """Asked for alone, it ended a connection."""
         return self.suspects.get(address.key, False)
+
+
+def _wanted(tag: Tag) -> Wanted | AddressError:
+    try:
+        return wanted_of(tag)
+    except AddressError as error:
+        return error
 
 
 def _not_one_value(address: Address, structure: Structure) -> Problem:

@@ -46,6 +46,7 @@ class Part:
     first: int | None
     count: int
     wants: tuple[int, ...]
+    request: bytes = b""  # the service as it is sent
 
     @property
     def path(self) -> bytes:
@@ -54,14 +55,10 @@ class Part:
             return cip.path(self.segments)
         return cip.path(self.segments + cip.member(self.first))
 
-    @property
-    def request(self) -> bytes:
-        """The service as it is sent."""
-        return bytes((Service.READ_TAG,)) + self.path + self.count.to_bytes(2, "little")
-
-    def renumbered(self, numbers: Sequence[int]) -> "Part":
-        """The same with each want's number looked up in `numbers`."""
-        return replace(self, wants=tuple(numbers[want] for want in self.wants))
+    def sent_for(self, numbers: Sequence[int]) -> "Part":
+        """Ready to be sent, with each want's number looked up in `numbers`."""
+        request = bytes((Service.READ_TAG,)) + self.path + self.count.to_bytes(2, "little")
+        return replace(self, wants=tuple(numbers[want] for want in self.wants), request=request)
 
     @property
     def reply_bytes(self) -> int:

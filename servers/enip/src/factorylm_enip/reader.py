@@ -16,11 +16,11 @@ from factorylm_enip import cip
 from factorylm_enip.address import Address, AddressError
 from factorylm_enip.catalog import UploadUnfinishedError
 from factorylm_enip.cip import OUT_OF_RANGE, Reply, Service, Status
-from factorylm_enip.memory import Memory
+from factorylm_enip.memory import Layout, Memory
 from factorylm_enip.plan import Packet, Part, Want, plan
 from factorylm_enip.session import Session
-from factorylm_enip.values import DWORD, STRING, STRUCTURE, Kind
-from factorylm_enip.wanted import WIDEST_ATOMIC, Problem, Wanted, unreadable, wanted_of
+from factorylm_enip.values import DWORD, STRING, STRUCTURE, Elements, Kind
+from factorylm_enip.wanted import WIDEST_ATOMIC, Problem, Wanted, unreadable
 
 # ask, ask again for what turned out larger or another type, ask alone: more means a controller in change
 _MOST_ROUNDS = 5
@@ -36,15 +36,21 @@ class Batch:
     memory: Memory
     now: Callable[[], datetime]
     readings: list[Reading | None] = field(init=False)
-    _wanted: list[Wanted | None] = field(init=False)
+    _layout: Layout = field(init=False)
     _alone: set[int] = field(default_factory=set)
     _larger: set[int] = field(default_factory=set)
     _nameless: list[int] = field(default_factory=list)
+    _sound: list[int] = field(init=False)
     _fresh: set[str] = field(default_factory=set)  # arrays whose kind was asked for in this batch
 
     def __post_init__(self) -> None:
-        self.readings = [None] * len(self.tags)
-        self._wanted = [self._parsed(number, tag) for number, tag in enumerate(self.tags)]
+        self._layout = self.memory.laid_out(self.tags)
+        time = self.now()
+        self.readings = [
+            unreadable(tag, wanted, time) if isinstance(wanted, AddressError) else None
+            for tag, wanted in zip(self.tags, self._layout.wanted, strict=True)
+        ]
+        self._sound = self._open()
 
     @property
     def begun(self) -> bool:
@@ -66,7 +72,8 @@ class Batch:
         for _ in range(_MOST_ROUNDS):
             if not (numbers := self._open()):
                 break
-            self._learn(session, numbers)
+            if self._layout.packets is None:
+                self._learn(session, numbers)
             trusted, suspects = self._by_trust()
             self._ask(session, trusted)
             for number in suspects:
@@ -84,13 +91,6 @@ class Batch:
 
     # -- what is still open ---------------------------------------------------------------------
 
-    def _parsed(self, number: int, tag: Tag) -> Wanted | None:
-        try:
-            return wanted_of(tag)
-        except AddressError as error:
-            self.readings[number] = unreadable(tag, error, self.now())
-            return None
-
     def _open(self) -> list[int]:
         return [number for number, reading in enumerate(self.readings) if reading is None]
 
@@ -103,8 +103,8 @@ class Batch:
         return [n for n in numbers if n not in suspects], suspects
 
     def _the(self, number: int) -> Wanted:
-        wanted = self._wanted[number]
-        assert wanted is not None
+        wanted = self._layout.wanted[number]
+        assert isinstance(wanted, Wanted)
         return wanted
 
     def _want(self, number: int) -> Want | None:
@@ -123,8 +123,9 @@ class Batch:
         self._fresh.update(arrays)
         asked = [(same, self._the(same[0]).address.array) for same in arrays.values()]
         wants = [Want(segments=address.segments, size=WIDEST_ATOMIC.size) for _, address in asked]
-        for packet in plan(wants, session.room) if wants else ():
-            replies = self._sent(session, packet, [n for part in packet for n in asked[part.wants[0]][0]])
+        for planned in plan(wants, session.room) if wants else ():
+            packet = tuple(part.sent_for(range(len(wants))) for part in planned)
+            replies = self._sent(session, packet, (n for part in packet for n in asked[part.wants[0]][0]))
             for part, reply in zip(packet, replies, strict=True):
                 same, address = asked[part.wants[0]]
                 self._learnt(session, same, address, reply)
@@ -145,7 +146,7 @@ class Batch:
 
     def _ask(self, session: Session, numbers: Sequence[int]) -> None:
         for packet in self._planned(session, numbers):
-            replies = self._sent(session, packet, [number for part in packet for number in part.wants])
+            replies = self._sent(session, packet, (n for part in packet for n in part.wants))
             for part, reply in zip(packet, replies, strict=True):
                 self._check_length(part, reply)
             # only now: where one answer of a packet is unfit, none of it is believed
@@ -155,14 +156,12 @@ class Batch:
     def _planned(self, session: Session, numbers: Sequence[int]) -> list[Packet]:
         """Packets whose wants are numbers of tags; the plan of an untroubled batch is kept for the next."""
         asked = [number for number in numbers if self.readings[number] is None]
-        untroubled = len(asked) == len(self.tags) and not self._alone and not self._larger
-        key = (session.room, session.batches, tuple(self._the(n).address.text for n in asked)) if untroubled else None
-        packets = self.memory.plans.get(key) if key else None
-        if packets is None:
-            packets = self._newly_planned(session, asked)
-        if key:
-            self.memory.plans[key] = packets
-        return packets
+        layout = self._layout
+        if len(asked) != len(self._sound) or self._alone or self._larger:
+            return self._newly_planned(session, asked)
+        if layout.packets is None or layout.room != session.room:
+            layout.packets, layout.room = self._newly_planned(session, asked), session.room
+        return layout.packets
 
     def _newly_planned(self, session: Session, numbers: Iterable[int]) -> list[Packet]:
         wants = {number: want for number in numbers if (want := self._want(number))}
@@ -170,21 +169,22 @@ class Batch:
         packets: list[Packet] = []
         for group in (together, *([number] for number in wants if number in self._alone)):
             planned = plan([wants[number] for number in group], session.room)
-            packets += [tuple(part.renumbered(group) for part in packet) for packet in planned]
+            packets += [tuple(part.sent_for(group) for part in packet) for packet in planned]
         return packets if session.batches else [(part,) for packet in packets for part in packet]
 
-    def _sent(self, session: Session, packet: Packet, numbers: Sequence[int]) -> list[Reply]:
+    def _sent(self, session: Session, packet: Packet, numbers: Iterable[int]) -> list[Reply]:
         requests = [part.request for part in packet]
-        addresses = [self._the(number).address for number in numbers]
         try:
             replies = session.ask_all(requests)
         except DeviceError:
-            self.memory.suspect(addresses)
+            self.memory.suspect(self._the(number).address for number in numbers)
             raise
-        self.memory.trust(addresses)
+        if self.memory.suspects:
+            self.memory.trust(self._the(number).address for number in numbers)
         if len(requests) > 1 and all(reply.status == Status.SERVICE_NOT_SUPPORTED for reply in replies):
             # the batch itself is not known here (Micro800): one by one from now on
             session.batches = False
+            self._layout.packets = None
             replies = [session.ask_all([request])[0] for request in requests]
         return replies
 
@@ -218,14 +218,14 @@ class Batch:
     def _settle_values(self, part: Part, kind: Kind, answer: bytes) -> None:
         _check_length(part, kind, answer)
         data = answer[4 if kind.code == STRUCTURE else 2 :]
-        time = self.now()
+        elements = Elements(kind, data)
+        time, in_words = self.now(), kind.code == DWORD
         for number in part.wants:
             wanted = self._the(number)
-            at = 0
-            if part.first is not None and wanted.address.element is not None:
-                place = wanted.address.element // 32 if kind.code == DWORD else wanted.address.element
-                at = (place - part.first) * kind.size
-            self.readings[number] = wanted.reading(kind, data[at : at + kind.size], time)
+            place, element = 0, wanted.address.element
+            if part.first is not None and element is not None:
+                place = (element // 32 if in_words else element) - part.first
+            self.readings[number] = wanted.reading(elements, place, time)
 
     def _settle_refused(self, part: Part, reply: Reply) -> None:
         """One element beyond the end must not cost its neighbours: they are asked for again, each alone.

@@ -82,13 +82,8 @@ class Kind:
         return struct.pack("<HH", STRUCTURE, self.handle) if self.code == STRUCTURE else struct.pack("<H", self.code)
 
 
-_ATOMIC_KINDS = {atomic.code: Kind(code=atomic.code, size=atomic.size) for atomic in _ATOMICS}
+ATOMIC_KINDS = tuple(Kind(code=atomic.code, size=atomic.size) for atomic in _ATOMICS)
 STRING = Kind(code=STRUCTURE, size=88, handle=STRING_HANDLE, capacity=STRING_CAPACITY)
-
-
-def atomic_kind(code: int) -> Kind | None:
-    """The kind of an elementary type code, if it is one."""
-    return _ATOMIC_KINDS.get(code)
 
 
 class UnfitValueError(ValueError):
@@ -105,6 +100,34 @@ def decode(kind: Kind, data: bytes) -> Value:
     if kind.code == BOOL:
         return bool(value)
     return shortest(value) if kind.code == REAL else value
+
+
+class Elements:
+    """The elements of one answer; numbers are unpacked all at once."""
+
+    def __init__(self, kind: Kind, data: bytes) -> None:
+        self.kind = kind
+        self._data = data
+        self._hex = data.hex()
+        self._numbers: tuple[int | float, ...] | None = None
+        if kind.code not in (STRUCTURE, BOOL, DWORD):
+            count = len(data) // kind.size
+            self._numbers = struct.unpack(f"<{count}{ATOMIC_BY_CODE[kind.code].format}", data)
+
+    def value(self, place: int) -> Value:
+        """One element's value; raises UnfitValueError."""
+        if self._numbers is None:
+            return decode(self.kind, self.data(place))
+        number = self._numbers[place]
+        return shortest(number) if self.kind.code == REAL else number
+
+    def data(self, place: int) -> bytes:
+        """One element's bytes."""
+        return self._data[place * self.kind.size : (place + 1) * self.kind.size]
+
+    def raw(self, place: int) -> str:
+        """One element's bytes, as people read them."""
+        return self._hex[2 * place * self.kind.size : 2 * (place + 1) * self.kind.size]
 
 
 def shortest(real: float) -> float:
@@ -168,7 +191,7 @@ def as_bool(value: Value) -> bool:
     raise UnfitValueError(f"a BOOL takes true or false, not {value!r}")
 
 
-def _whole(kind: Kind, value: int | float) -> int:  # noqa: PYI041  # mypy tells them apart only so
+def _whole(kind: Kind, value: int | float) -> int:
     if isinstance(value, float) and not value.is_integer():
         raise UnfitValueError(f"a {kind.name} takes a whole number, not {value}")
     return int(value)

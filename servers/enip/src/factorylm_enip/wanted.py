@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from factorylm_schema import Quality, Reading, Tag
+from factorylm_schema import Quality, Reading, Tag, Value
 from factorylm_skill.engineering import to_reading
 
 from factorylm_enip.address import Address, AddressError, parse
@@ -14,10 +14,10 @@ from factorylm_enip.values import (
     DWORD,
     STRING,
     STRUCTURE,
+    Elements,
     Kind,
     UnfitValueError,
     bit_of,
-    decode,
 )
 
 # how large a value may be of which nothing is known: an elementary one, or where that was too small, a text
@@ -53,15 +53,15 @@ class Wanted:
         element = element // 32 if kind.code == DWORD else element
         return Want(segments=self.address.array.segments, size=kind.size, element=element, prefix=_prefix(kind))
 
-    def reading(self, kind: Kind, data: bytes, time: datetime) -> Reading:
-        """The reading of one element's bytes."""
-        if wrong := self._mismatch(kind):
+    def reading(self, elements: Elements, place: int, time: datetime) -> Reading:
+        """The reading of one element of an answer."""
+        if self.declared is not None and (wrong := self._mismatch(elements.kind)):
             return self.problem(wrong, time)
         try:
-            value = self._value(kind, data)
+            value = self._value(elements, place)
         except UnfitValueError as error:
             return self.problem(Problem(Quality.BadTypeMismatch, str(error), _HINTS["type"]), time)
-        return to_reading(self.tag, value, time, address=self.address.text, raw=data.hex())
+        return to_reading(self.tag, value, time, address=self.address.text, raw=elements.raw(place))
 
     def refused(self, reply: Reply, time: datetime) -> Reading:
         """The reading that a refusal makes."""
@@ -79,15 +79,14 @@ class Wanted:
             address=self.address.text,
         )
 
-    def _value(self, kind: Kind, data: bytes) -> bool | int | float | str:
+    def _value(self, elements: Elements, place: int) -> Value:
+        kind, bit = elements.kind, self.address.bit
         if kind.code == DWORD:
-            if self.address.element is None or self.address.bit is not None:
+            if self.address.element is None or bit is not None:
                 array = self.address.array.text
                 raise UnfitValueError(f"{array} is an array of BOOL; name one element, like {array}[0]")
-            return bit_of(kind, data, self.address.element % 32)
-        if self.address.bit is not None:
-            return bit_of(kind, data, self.address.bit)
-        return decode(kind, data)
+            bit = self.address.element % 32
+        return elements.value(place) if bit is None else bit_of(kind, elements.data(place), bit)
 
     def _mismatch(self, kind: Kind) -> Problem | None:
         """A type that changed in the controller must not pass for the one in the plant file."""
