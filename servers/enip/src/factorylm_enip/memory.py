@@ -19,9 +19,17 @@ class Layout:
     """The tags of a call and how they are asked for; kept for the next call, which mostly asks for the same."""
 
     tags: Sequence[Tag]
-    wanted: list[Wanted | AddressError]
+    wanted: dict[int, Wanted] = field(default_factory=dict)
+    misnamed: dict[int, AddressError] = field(default_factory=dict)
     packets: list[Packet] | None = None
     room: int = 0
+
+    def __post_init__(self) -> None:
+        for number, tag in enumerate(self.tags):
+            try:
+                self.wanted[number] = wanted_of(tag)
+            except AddressError as error:
+                self.misnamed[number] = error
 
     def is_for(self, tags: Sequence[Tag]) -> bool:
         """The same tags in the same order."""
@@ -53,7 +61,7 @@ class Memory:
     def laid_out(self, tags: Sequence[Tag]) -> Layout:
         """The layout of these tags, planned or not."""
         if self.layout is None or not self.layout.is_for(tags):
-            self.layout = Layout(list(tags), [_wanted(tag) for tag in tags])
+            self.layout = Layout(list(tags))
         return self.layout
 
     # -- kinds ----------------------------------------------------------------------------------
@@ -127,13 +135,6 @@ class Memory:
     def convicted(self, address: Address) -> bool:
         """Asked for alone, it ended a connection."""
         return self.suspects.get(address.key, False)
-
-
-def _wanted(tag: Tag) -> Wanted | AddressError:
-    try:
-        return wanted_of(tag)
-    except AddressError as error:
-        return error
 
 
 def _not_one_value(address: Address, structure: Structure) -> Problem:

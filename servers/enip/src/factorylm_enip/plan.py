@@ -38,7 +38,7 @@ class Want:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Part:
-    """One read service: `count` elements from `first`, and which wants (by index) it answers."""
+    """One read service: `count` elements from `first`; which wants (by index) it answers, and at which places."""
 
     segments: bytes
     size: int
@@ -46,6 +46,7 @@ class Part:
     first: int | None
     count: int
     wants: tuple[int, ...]
+    places: tuple[int, ...]
     request: bytes = b""  # the service as it is sent
 
     @property
@@ -126,7 +127,15 @@ def _sorted_out(wants: Sequence[Want]) -> tuple[list[Part], list[list[int]]]:
 
 
 def _single(want: Want, numbers: Sequence[int]) -> Part:
-    return Part(segments=want.segments, size=want.size, prefix=want.prefix, first=None, count=1, wants=tuple(numbers))
+    return Part(
+        segments=want.segments,
+        size=want.size,
+        prefix=want.prefix,
+        first=None,
+        count=1,
+        wants=tuple(numbers),
+        places=(0,) * len(numbers),
+    )
 
 
 def _joined(run: Sequence[int], wants: Sequence[Want], bridged: int, room: int) -> list[Part]:
@@ -151,16 +160,16 @@ def _bridges(first: Want, last: Want, new: Want, bridged: int, room: int) -> boo
 
 
 def _run(numbers: Sequence[int], wants: Sequence[Want]) -> Part:
-    first, last = wants[numbers[0]], wants[numbers[-1]]
-    assert first.element is not None
-    assert last.element is not None
+    first = wants[numbers[0]]
+    elements = [wants[number].element or 0 for number in numbers]
     return Part(
         segments=first.segments,
         size=first.size,
         prefix=first.prefix,
-        first=first.element,
-        count=last.element - first.element + 1,
+        first=elements[0],
+        count=elements[-1] - elements[0] + 1,
         wants=tuple(numbers),
+        places=tuple(element - elements[0] for element in elements),
     )
 
 

@@ -11,15 +11,16 @@ from datetime import datetime
 
 from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, Reading, Tag
 from factorylm_schema.names import nearest
+from factorylm_skill.engineering import to_reading
 
 from factorylm_enip import cip
-from factorylm_enip.address import Address, AddressError
+from factorylm_enip.address import Address
 from factorylm_enip.catalog import UploadUnfinishedError
 from factorylm_enip.cip import OUT_OF_RANGE, Reply, Service, Status
 from factorylm_enip.memory import Layout, Memory
 from factorylm_enip.plan import Packet, Part, Want, plan
 from factorylm_enip.session import Session
-from factorylm_enip.values import DWORD, STRING, STRUCTURE, Elements, Kind
+from factorylm_enip.values import STRING, STRUCTURE, Elements, Kind
 from factorylm_enip.wanted import WIDEST_ATOMIC, Problem, Wanted, unreadable
 
 # ask, ask again for what turned out larger or another type, ask alone: more means a controller in change
@@ -40,17 +41,13 @@ class Batch:
     _alone: set[int] = field(default_factory=set)
     _larger: set[int] = field(default_factory=set)
     _nameless: list[int] = field(default_factory=list)
-    _sound: list[int] = field(init=False)
     _fresh: set[str] = field(default_factory=set)  # arrays whose kind was asked for in this batch
 
     def __post_init__(self) -> None:
         self._layout = self.memory.laid_out(self.tags)
-        time = self.now()
-        self.readings = [
-            unreadable(tag, wanted, time) if isinstance(wanted, AddressError) else None
-            for tag, wanted in zip(self.tags, self._layout.wanted, strict=True)
-        ]
-        self._sound = self._open()
+        self.readings = [None] * len(self.tags)
+        for number, error in self._layout.misnamed.items():
+            self.readings[number] = unreadable(self.tags[number], error, self.now())
 
     @property
     def begun(self) -> bool:
@@ -103,9 +100,7 @@ class Batch:
         return [n for n in numbers if n not in suspects], suspects
 
     def _the(self, number: int) -> Wanted:
-        wanted = self._layout.wanted[number]
-        assert isinstance(wanted, Wanted)
-        return wanted
+        return self._layout.wanted[number]
 
     def _want(self, number: int) -> Want | None:
         wanted = self._the(number)
@@ -157,7 +152,7 @@ class Batch:
         """Packets whose wants are numbers of tags; the plan of an untroubled batch is kept for the next."""
         asked = [number for number in numbers if self.readings[number] is None]
         layout = self._layout
-        if len(asked) != len(self._sound) or self._alone or self._larger:
+        if len(asked) != len(self._layout.wanted) or self._alone or self._larger:
             return self._newly_planned(session, asked)
         if layout.packets is None or layout.room != session.room:
             layout.packets, layout.room = self._newly_planned(session, asked), session.room
@@ -218,14 +213,15 @@ class Batch:
     def _settle_values(self, part: Part, kind: Kind, answer: bytes) -> None:
         _check_length(part, kind, answer)
         data = answer[4 if kind.code == STRUCTURE else 2 :]
-        elements = Elements(kind, data)
-        time, in_words = self.now(), kind.code == DWORD
-        for number in part.wants:
-            wanted = self._the(number)
-            place, element = 0, wanted.address.element
-            if part.first is not None and element is not None:
-                place = (element // 32 if in_words else element) - part.first
-            self.readings[number] = wanted.reading(elements, place, time)
+        elements, time, readings = Elements(kind, data), self.now(), self.readings
+        numbers, raw, wanted_by_number = elements.numbers, elements.raw, self._layout.wanted
+        for number, place in zip(part.wants, part.places, strict=True):
+            wanted = wanted_by_number[number]
+            if numbers is not None and wanted.plain:  # what wanted.reading would do, for most tags
+                text = wanted.address.text
+                readings[number] = to_reading(wanted.tag, numbers[place], time, address=text, raw=raw[place])
+            else:
+                readings[number] = wanted.reading(elements, place, time)
 
     def _settle_refused(self, part: Part, reply: Reply) -> None:
         """One element beyond the end must not cost its neighbours: they are asked for again, each alone.

@@ -6,6 +6,7 @@ Logix is little-endian throughout. Type codes: 1756-PM020, "CIP data types"; str
 
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factorylm_schema import Value
@@ -103,31 +104,33 @@ def decode(kind: Kind, data: bytes) -> Value:
 
 
 class Elements:
-    """The elements of one answer; numbers are unpacked all at once."""
+    """The elements of one answer, taken apart all at once.
+
+    `numbers` are the values where the type is a number, so that most readings need no decoding of their own.
+    """
 
     def __init__(self, kind: Kind, data: bytes) -> None:
         self.kind = kind
+        size = kind.size
         self._data = data
-        self._hex = data.hex()
-        self._numbers: tuple[int | float, ...] | None = None
-        if kind.code not in (STRUCTURE, BOOL, DWORD):
-            count = len(data) // kind.size
-            self._numbers = struct.unpack(f"<{count}{ATOMIC_BY_CODE[kind.code].format}", data)
+        text = data.hex()
+        self.raw = [text[at : at + 2 * size] for at in range(0, len(text), 2 * size)]
+        self.numbers = _numbers(kind, data)
 
     def value(self, place: int) -> Value:
         """One element's value; raises UnfitValueError."""
-        if self._numbers is None:
-            return decode(self.kind, self.data(place))
-        number = self._numbers[place]
-        return shortest(number) if self.kind.code == REAL else number
+        return decode(self.kind, self.data(place)) if self.numbers is None else self.numbers[place]
 
     def data(self, place: int) -> bytes:
         """One element's bytes."""
         return self._data[place * self.kind.size : (place + 1) * self.kind.size]
 
-    def raw(self, place: int) -> str:
-        """One element's bytes, as people read them."""
-        return self._hex[2 * place * self.kind.size : 2 * (place + 1) * self.kind.size]
+
+def _numbers(kind: Kind, data: bytes) -> Sequence[int | float] | None:
+    if kind.code in (STRUCTURE, BOOL, DWORD):
+        return None
+    numbers = struct.unpack(f"<{len(data) // kind.size}{ATOMIC_BY_CODE[kind.code].format}", data)
+    return [shortest(number) for number in numbers] if kind.code == REAL else numbers
 
 
 def shortest(real: float) -> float:

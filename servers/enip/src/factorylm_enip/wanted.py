@@ -35,11 +35,15 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A tag and its parsed address; `declared` is the type the plant file says, if it says one."""
+    """A tag and its parsed address; `declared` is the type the plant file says, if it says one.
+
+    `plain`: the element's value as it comes, no bit of it, and no type that it must have.
+    """
 
     tag: Tag
     address: Address
     declared: Kind | None
+    plain: bool
 
     def want(self, kind: Kind | None, guess: Kind) -> Want | None:
         """What to plan for; None while an array's kind must first be learnt (BOOL arrays count in words)."""
@@ -61,7 +65,7 @@ class Wanted:
             value = self._value(elements, place)
         except UnfitValueError as error:
             return self.problem(Problem(Quality.BadTypeMismatch, str(error), _HINTS["type"]), time)
-        return to_reading(self.tag, value, time, address=self.address.text, raw=elements.raw(place))
+        return to_reading(self.tag, value, time, address=self.address.text, raw=elements.raw[place])
 
     def refused(self, reply: Reply, time: datetime) -> Reading:
         """The reading that a refusal makes."""
@@ -114,7 +118,8 @@ _HINTS = {
 def wanted_of(tag: Tag) -> Wanted:
     """A tag with its address parsed; raises AddressError."""
     address = parse(tag.address)
-    return Wanted(tag, address, declared_kind(tag.type, address))
+    declared = declared_kind(tag.type, address)
+    return Wanted(tag, address, declared, plain=declared is None and address.bit is None)
 
 
 def declared_kind(name: str, address: Address) -> Kind | None:
