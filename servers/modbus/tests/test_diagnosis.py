@@ -131,3 +131,23 @@ async def test_a_device_without_identity_is_no_failure(simulated_device):
         silent = await diagnosed(port)
     assert rung(silent, "identity").outcome == "skipped"
     assert rung(silent, "tags").outcome == "passed"
+
+
+async def test_a_forbidden_address_is_not_asked_for_to_find_something_out(simulated_device):
+    asked = []
+    simulated_device.refresh = lambda device: asked.append(device.requests)
+    forbidden = ["hr@0..hr@9", "ir@0..ir@9", "co@0..co@9", "di@0..di@9"]
+    async with serving(simulated_device) as port:
+        diagnosis = await diagnosed(port, tags={}, forbidden=forbidden, scan_units="1-3")
+    assert outcomes(diagnosis) == {
+        "name": "passed",
+        "connection": "passed",
+        "unit": "skipped",
+        "tables": "passed",
+        "identity": "passed",
+        "tags": "skipped",
+        "unit scan": "skipped",
+    }
+    assert "FC3 holding-register not asked (forbidden)" in rung(diagnosis, "tables").evidence
+    # only the two pages of the identity
+    assert len(asked) == 2

@@ -165,3 +165,8 @@ def test_a_wrong_url_is_refused_with_the_right_form(url: str, why: str):
 def test_unit_ids_are_listed_and_ranged():
     assert units_of("1-3, 17,2") == [1, 2, 3, 17]
     assert units_of("") == []
+
+
+def test_a_tag_cannot_name_the_broadcast_unit_of_a_serial_line(tmp_path: Path):
+    text = '[devices.a]\nurl = "modbus-rtu-tcp://10.0.0.5:4001"\n[devices.a.tags]\nt = { address = "0!40001" }\n'
+    assert "units are 1 to 247" in faults(tmp_path, text)[0]
