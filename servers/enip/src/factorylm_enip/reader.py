@@ -71,7 +71,8 @@ class Batch:
                 break
             if self._layout.packets is None:
                 self._learn(session, numbers)
-            trusted, suspects = self._by_trust()
+                numbers = self._open()
+            trusted, suspects = self._by_trust(numbers)
             self._ask(session, trusted)
             for number in suspects:
                 self._ask(session, [number])
@@ -91,13 +92,13 @@ class Batch:
     def _open(self) -> list[int]:
         return [number for number, reading in enumerate(self.readings) if reading is None]
 
-    def _by_trust(self) -> tuple[list[int], list[int]]:
-        numbers = self._open()
+    def _by_trust(self, numbers: list[int]) -> tuple[list[int], list[int]]:
+        """Those to be asked for together, and the suspects, the convicted last."""
         if not self.memory.suspects:
             return numbers, []
-        suspects = [n for n in numbers if self._the(n).address.key in self.memory.suspects]
-        suspects.sort(key=lambda n: self.memory.convicted(self._the(n).address))
-        return [n for n in numbers if n not in suspects], suspects
+        suspects = {n: self._the(n).address for n in numbers if self._the(n).address.key in self.memory.suspects}
+        in_order = sorted(suspects, key=lambda n: self.memory.convicted(suspects[n]))
+        return [n for n in numbers if n not in suspects], in_order
 
     def _the(self, number: int) -> Wanted:
         return self._layout.wanted[number]
@@ -150,12 +151,11 @@ class Batch:
 
     def _planned(self, session: Session, numbers: Sequence[int]) -> list[Packet]:
         """Packets whose wants are numbers of tags; the plan of an untroubled batch is kept for the next."""
-        asked = [number for number in numbers if self.readings[number] is None]
         layout = self._layout
-        if len(asked) != len(self._layout.wanted) or self._alone or self._larger:
-            return self._newly_planned(session, asked)
+        if len(numbers) != len(layout.wanted) or self._alone or self._larger:
+            return self._newly_planned(session, numbers)
         if layout.packets is None or layout.room != session.room:
-            layout.packets, layout.room = self._newly_planned(session, asked), session.room
+            layout.packets, layout.room = self._newly_planned(session, numbers), session.room
         return layout.packets
 
     def _newly_planned(self, session: Session, numbers: Iterable[int]) -> list[Packet]:
