@@ -14,12 +14,12 @@ from typing import Any
 
 from factorylm_modbus import SKILL
 from factorylm_modbus.address import Table
-from factorylm_modbus.pump import Pump
 from factorylm_modbus.simulator import pump_station, serving
 from factorylm_schema import FactoryLMError, Value
 from factorylm_skill import Devices
 from factorylm_skill.answers import WriteTag
 from factorylm_skill.command import simulated_plant
+from factorylm_skill.simulated_pump import Pump
 from factorylm_skill.writing import WriteGate
 
 ATTEMPTS = 100_000
