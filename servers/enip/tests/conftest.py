@@ -10,6 +10,10 @@ from factorylm_enip.simulated_controller import Controller, Nameplate
 from factorylm_enip.simulated_tags import STRING_TEMPLATE, Access, put, string_template, structure
 from factorylm_enip.simulated_wire import Habits, Wire
 from factorylm_schema import Device, Tag, WriteLimits
+from hypothesis import settings
+
+settings.register_profile("factorylm-enip", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("factorylm-enip")
 
 
 @pytest.fixture

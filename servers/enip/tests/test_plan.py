@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from factorylm_enip import cip
 from factorylm_enip.address import parse
 from factorylm_enip.plan import Packet, Want, plan
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 ROOM = 498
@@ -77,7 +77,6 @@ def test_a_contiguous_run_takes_as_few_packets_as_its_bytes_do(start, count, roo
     assert len(plan(wants, room)) == -(-4 * count // ((room - 6) // 4 * 4))
 
 
-@settings(max_examples=40)
 @given(st.lists(st.integers(0, 90), min_size=1, max_size=5, unique=True), st.sampled_from([60, 90, 130]))
 def test_scattered_elements_take_at_most_one_packet_more_than_the_best_of_all_plans(elements, room):
     """Which gaps to bridge so that all packets fill up is a knapsack; in packets of this size one may be left over."""
@@ -85,7 +84,6 @@ def test_scattered_elements_take_at_most_one_packet_more_than_the_best_of_all_pl
     assert len(plan(wants, room)) <= _fewest(sorted(elements), room) + 1
 
 
-@settings(max_examples=40)
 @given(
     st.lists(
         st.builds(_single, st.text("ABCDEF", min_size=1, max_size=12), st.integers(1, 60)),

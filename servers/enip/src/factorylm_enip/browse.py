@@ -8,7 +8,7 @@ from factorylm_skill.driver import BrowsePage
 from factorylm_skill.paging import page
 
 from factorylm_enip.address import AddressError, parse
-from factorylm_enip.catalog import Catalog, StructureMember, Symbol, UploadUnfinishedError, type_name
+from factorylm_enip.catalog import Catalog, StructureMember, Symbol, type_name
 from factorylm_enip.session import Session
 
 COLUMNS = ["address", "type", "access", "below"]
@@ -93,6 +93,3 @@ def _members(session: Session, catalog: Catalog, path: str) -> Iterator[_Entry]:
     else:
         access = found.access if isinstance(found, Symbol) else ""
         yield _Entry(address=address.text, of=found, access=access)
-
-
-__all__ = ["COLUMNS", "UploadUnfinishedError", "browse"]

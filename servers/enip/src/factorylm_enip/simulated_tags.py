@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 from zlib import crc32
 
-from factorylm_enip.values import ATOMIC_BY_CODE, ATOMIC_BY_NAME, BOOL, DWORD, STRING_CAPACITY, STRING_HANDLE
+from factorylm_enip.values import ATOMIC_BY_CODE, ATOMIC_BY_NAME, BOOL, STRING_CAPACITY, STRING_HANDLE
 
 
 class Access(IntEnum):
@@ -272,22 +272,3 @@ def got(symbol: Symbol, steps: Iterable[str | int]) -> Any:
         return bool(symbol.data[at.offset] >> at.bit & 1)
     value = struct.unpack_from("<" + ATOMIC_BY_CODE[at.type].format, symbol.data, at.offset)[0]
     return bool(value) if at.type == BOOL else value
-
-
-__all__ = [
-    "DWORD",
-    "STRING_TEMPLATE",
-    "Access",
-    "Member",
-    "NoSuchPlaceError",
-    "Place",
-    "Scope",
-    "Symbol",
-    "Template",
-    "element_size",
-    "got",
-    "place",
-    "put",
-    "string_template",
-    "structure",
-]

@@ -9,7 +9,7 @@ import contextlib
 import ipaddress
 import struct
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -20,7 +20,6 @@ from factorylm_enip.cip import HEADER, Command, Service, Status
 from factorylm_enip.simulated_controller import Controller, refusal, reply
 
 LOOPBACK = "127.0.0.1"
-_LARGEST_REQUEST = 65535
 _UNCONNECTED_ROOM = 504  # CIP Vol 1: what an unconnected message may carry
 _INVALID_SESSION = 0x64
 _NO_CONTEXT = bytes(8)
@@ -47,6 +46,7 @@ class Wire:
     port: int = 0
     pace_s: float = 0.0  # between the bytes of an answer that trickles
     udp_answers: int = 1  # how often a broadcast is answered
+    alter: Callable[[bytes], bytes] = bytes  # what becomes of every frame on its way out
     received: Counter[int] = field(default_factory=Counter)  # requests by encapsulation command
     connections: int = 0
     _clients: set[asyncio.Task[None]] = field(default_factory=set)
@@ -113,7 +113,7 @@ class Wire:
         if kind is FaultKind.TRICKLE:
             await self._trickle(frame, writer)
         else:
-            writer.write(_spoilt(frame, kind) if kind else frame)
+            writer.write(self.alter(_spoilt(frame, kind) if kind else frame))
             await writer.drain()
         return True
 

@@ -49,7 +49,6 @@ _ATOMICS = (
 ATOMIC_BY_CODE = {atomic.code: atomic for atomic in _ATOMICS}
 _STRUCTS = {atomic.code: struct.Struct("<" + atomic.format) for atomic in _ATOMICS}
 ATOMIC_BY_NAME = {atomic.name: atomic for atomic in _ATOMICS}
-TYPE_NAMES = (*(a.name for a in _ATOMICS if a.code != DWORD), "STRING")
 
 
 @dataclass(frozen=True, kw_only=True)
