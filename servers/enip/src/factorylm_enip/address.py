@@ -6,6 +6,7 @@ download an id may belong to another tag.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -88,6 +89,11 @@ class Address:
     def segments(self) -> bytes:
         """The request path without its length and without the bit."""
         return b"".join(step.segments for step in self.steps)
+
+
+def sayable(names: Iterable[str]) -> list[str]:
+    """Those that are names: what else a device claims to be one does not belong into a sentence."""
+    return [name for name in names if _STEP.fullmatch(name)]
 
 
 @lru_cache(maxsize=20_000)

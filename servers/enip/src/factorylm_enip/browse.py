@@ -7,7 +7,7 @@ from factorylm_schema import UnknownNameError, Value
 from factorylm_skill.driver import BrowsePage
 from factorylm_skill.paging import page
 
-from factorylm_enip.address import AddressError, parse
+from factorylm_enip.address import AddressError, parse, sayable
 from factorylm_enip.catalog import Catalog, StructureMember, Symbol, type_name
 from factorylm_enip.session import Session
 
@@ -69,7 +69,7 @@ def _program(session: Session, catalog: Catalog, program: str) -> Iterator[_Entr
     known = catalog.scope(session).programs
     own = next((name for name in known if name.lower() == program.lower()), None)
     if own is None:
-        raise UnknownNameError("program", program, known)
+        raise UnknownNameError("program", program, sayable(known))
     yield from _tags(catalog.scope(session, own).symbols.values(), f"Program:{own}.")
 
 
@@ -85,8 +85,8 @@ def _members(session: Session, catalog: Catalog, path: str) -> Iterator[_Entry]:
         raise UnknownNameError("path", path, ["Program:Main", "Motor", "Motor.Drive"], hint=str(error)) from error
     found = catalog.resolve(session, address)
     if found is None:
-        scope = catalog.scope(session, address.program)
-        raise UnknownNameError("tag", path, [symbol.name for symbol in scope.symbols.values()])
+        missing, names = catalog.missing(session, address)
+        raise UnknownNameError("tag or member", missing or path, sayable(names))
     if found.code is None:
         for member in catalog.structure(session, found.template).visible:
             yield _Entry(address=f"{address.text}.{member.name}", of=member, access="")

@@ -149,6 +149,22 @@ class Catalog:
             at = next((m for m in members if m.name.lower() == step.name.lower()), None)
         return at
 
+    def missing(self, session: Session, address: Address) -> tuple[str, list[str]]:
+        """The first name of a path that leads nowhere, and the names there are instead."""
+        first, *rest = address.steps[1:] if address.program else address.steps
+        scope = self.scope(session, address.program)
+        at: Symbol | StructureMember | None = scope.symbols.get(first.name.lower())
+        if at is None:
+            return first.name, [symbol.name for symbol in scope.symbols.values()]
+        for step in rest:
+            if at.code is not None:
+                return "", []
+            members = {member.name.lower(): member for member in self.structure(session, at.template).visible}
+            if step.name.lower() not in members:
+                return step.name, [member.name for member in members.values()]
+            at = members[step.name.lower()]
+        return "", []
+
     def _page(self, session: Session, scope: Scope, program: str) -> None:
         wanted = (_NAME, _TYPE, _DIMENSIONS, _ACCESS) if self._access_is_told else (_NAME, _TYPE, _DIMENSIONS)
         segments = cip.symbol(f"Program:{program}") if program else b""

@@ -6,7 +6,7 @@ from operator import is_
 
 from factorylm_schema import DeviceRefusedError, Quality, Tag
 
-from factorylm_enip.address import Address, AddressError
+from factorylm_enip.address import Address, AddressError, sayable
 from factorylm_enip.catalog import Catalog, Structure, UploadUnfinishedError
 from factorylm_enip.plan import Packet
 from factorylm_enip.session import Session
@@ -138,7 +138,7 @@ class Memory:
 
 
 def _not_one_value(address: Address, structure: Structure) -> Problem:
-    names = [member.name for member in structure.visible]
+    names = sayable(member.name for member in structure.visible)
     some = ", ".join(f"{address.text}.{name}" for name in names[:4]) + (" …" if len(names) > 4 else "")
     text = f"{address.text} is a structure ({structure.name}), not one value"
     return Problem(Quality.BadTypeMismatch, text, f"Read its members: {some}")

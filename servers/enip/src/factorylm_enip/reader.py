@@ -14,7 +14,7 @@ from factorylm_schema.names import nearest
 from factorylm_skill.engineering import to_reading
 
 from factorylm_enip import cip
-from factorylm_enip.address import Address
+from factorylm_enip.address import Address, sayable
 from factorylm_enip.catalog import UploadUnfinishedError
 from factorylm_enip.cip import OUT_OF_RANGE, Reply, Service, Status
 from factorylm_enip.memory import Layout, Memory
@@ -259,17 +259,14 @@ class Batch:
 
     def _nearest(self, session: Session, address: Address) -> str:
         try:
-            scope = self.memory.catalog.scope(session, address.program)
+            missing, names = self.memory.catalog.missing(session, address)
         except (UploadUnfinishedError, DeviceRefusedError):
             return ""
         except DeviceError:
             self.memory.lists_are_safe = False
             raise
-        name = address.steps[1 if address.program else 0].name
-        if own := scope.symbols.get(name.lower()):
-            return f"{own.name} exists; browse it to see its members and its length"
-        close = ", ".join(nearest(name, (symbol.name for symbol in scope.symbols.values())))
-        return f"The controller's nearest names: {close}" if close else ""
+        close = ", ".join(nearest(missing, sayable(names)))
+        return f"There is no {missing}; the controller's nearest names: {close}" if missing and close else ""
 
 
 def _check_length(part: Part, kind: Kind, answer: bytes) -> None:
