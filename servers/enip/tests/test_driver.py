@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from factorylm_enip.simulated_controller import Nameplate
 from factorylm_enip.simulated_tags import got, put
 from factorylm_enip.simulated_wire import Habits
 from factorylm_schema import (
@@ -170,13 +171,17 @@ async def test_a_controller_without_free_connections_says_so(serving, drive, tag
             await drive(wire).read([tag("Mode")])
 
 
+async def test_an_address_that_is_none_is_a_problem_also_while_the_controller_is_away(wire, drive, tag):
+    wire.port = 1
+    [reading] = await drive(wire).read([tag("no address!")])
+    assert reading.quality is Quality.BadNodeIdInvalid
+
+
 async def test_a_closed_port_says_what_to_check(wire, drive, tag):
-    driver = drive(wire)
     wire.port = 1
     with pytest.raises(NotConnectedError, match="refused") as refused:
-        await drive(wire).read([tag("Mode")])
+        await drive(wire).read([tag("Mode"), tag("no address!")])
     assert "44818" in refused.value.hint
-    del driver
 
 
 async def test_a_call_that_nobody_waits_for_does_not_answer_the_next(wire, drive, tag):
@@ -200,6 +205,13 @@ async def test_identify_tells_the_controller_behind_the_route(wire, drive):
         "serial": "00c0ffee",
         "details": {"product type": "Programmable Logic Controller", "mode": "remote run"},
     }
+
+
+async def test_a_device_that_is_no_controller_still_tells_who_it_is(serving, drive):
+    plate = Nameplate(product_type=2, product_code=150, name="PowerFlex 755 simulated")
+    async with serving(Habits(most_connections=0), nameplate=plate) as wire:
+        identity = await drive(wire, "").identify()
+    assert (identity.product, identity.details["product type"]) == ("PowerFlex 755 simulated", "AC Drive")
 
 
 # -- writing --------------------------------------------------------------------------------------

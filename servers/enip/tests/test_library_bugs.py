@@ -152,13 +152,14 @@ async def test_closing_does_not_wait_for_a_controller_that_does_not_answer(servi
         assert time.monotonic() - begun < 2, "pycomm3 waits five seconds, and then raises"
 
 
-async def test_a_server_that_hangs_up_on_a_bad_name_costs_only_that_tag(serving, drive, tag):
+@pytest.mark.parametrize("bad", ["Nope", "Nope[3]", "M1.Nope", "Nope.3"])
+async def test_a_server_that_hangs_up_on_a_bad_name_costs_only_that_tag(serving, drive, tag, bad):
     async with serving(Habits(closes_on_unknown_tag=True)) as wire:
         driver = drive(wire)
-        tags = [tag("Mode"), tag("Nope"), tag("Speed"), tag("Small")]
+        tags = [tag("Mode"), tag(bad), tag("Speed"), tag("Counts[3]"), tag("Flags[37]")]
         await driver.read(tags)
         second = await driver.read(tags)
-    assert [reading.value for reading in second] == [5, None, 12.3, -7]
+    assert [reading.value for reading in second] == [5, None, 12.3, 30, True]
     assert second[1].quality is Quality.BadNoCommunication
 
 

@@ -71,7 +71,7 @@ class EnipDriver:
 
     async def identify(self) -> Identity:
         """The identity object behind the route, and the key switch."""
-        return await self._owned(lambda: self._with_session(identity_of))
+        return await self._owned(self._identify)
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
@@ -149,8 +149,21 @@ class EnipDriver:
             self._session.drop()
             self._session = None
 
+    def _identify(self) -> Identity:
+        """Without a message connection: a device that is no controller may offer none."""
+        if self._session is not None:
+            return self._with_session(identity_of)
+        session = self._new_session()
+        try:
+            session.reach()
+            return identity_of(session)
+        finally:
+            session.finish()
+
     def _read(self, tags: Sequence[Tag]) -> list[Reading]:
         batch = Batch(tags, self._memory, self.now)
+        if batch.is_over:  # no address among them
+            return batch.done
         try:
             self._run(batch)
         except DeviceError as error:

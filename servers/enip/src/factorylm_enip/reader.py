@@ -52,7 +52,12 @@ class Batch:
     @property
     def begun(self) -> bool:
         """Something has come already."""
-        return any(reading is not None for reading in self.readings)
+        return len(self._open()) < len(self._layout.wanted)
+
+    @property
+    def is_over(self) -> bool:
+        """Every tag has its reading."""
+        return not self._open()
 
     @property
     def done(self) -> list[Reading]:
@@ -69,13 +74,9 @@ class Batch:
         for _ in range(_MOST_ROUNDS):
             if not (numbers := self._open()):
                 break
-            if self._layout.packets is None:
-                self._learn(session, numbers)
-                numbers = self._open()
             trusted, suspects = self._by_trust(numbers)
-            self._ask(session, trusted)
-            for number in suspects:
-                self._ask(session, [number])
+            for group in (trusted, *([number] for number in suspects)):
+                self._learn_and_ask(session, group)
         if self._open():
             self.give_up(
                 DeviceRefusedError("the tag changes while it is read", hint="Is a download under way? Ask again")
@@ -86,6 +87,12 @@ class Batch:
         """The rest get the reason why there is nothing."""
         problem = Problem(error.quality, error.message, error.hint)
         self._settle_all(self._open(), lambda wanted: wanted.problem(problem, self.now()))
+
+    def _learn_and_ask(self, session: Session, numbers: list[int]) -> None:
+        if self._layout.packets is None:
+            self._learn(session, numbers)
+            numbers = [number for number in numbers if self.readings[number] is None]
+        self._ask(session, numbers)
 
     # -- what is still open ---------------------------------------------------------------------
 
