@@ -196,6 +196,23 @@ async def test_a_call_that_nobody_waits_for_does_not_answer_the_next(wire, drive
     assert reading.value == -7
 
 
+async def test_a_call_that_was_cancelled_is_neither_repeated_nor_begun(wire, drive, tag):
+    driver = drive(wire)
+    await driver.read([tag("Mode")])
+    wire.faults.late_s = 0.3
+    wire.faults.set(FaultKind.LATE)
+    asked, arrived = wire.received[0x70], asyncio.Event()
+    wire.controller.refresh = arrived.set
+    calls = [asyncio.ensure_future(driver.read([tag("Mode")])) for _ in range(3)]
+    async with asyncio.timeout(2):
+        await arrived.wait()
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    await driver.close()
+    assert wire.received[0x70] == asked + 1
+
+
 async def test_identify_tells_the_controller_behind_the_route(wire, drive):
     identity = await drive(wire).identify()
     assert identity.model_dump() == {

@@ -110,7 +110,8 @@ class EnipDriver:
         try:
             return await self._owner.run(lambda: self._until(deadline, job))
         except asyncio.CancelledError:
-            # nobody waits for the reply any more, and it must not answer the next question
+            # nobody waits for the reply any more, and it must not answer the next question; nor is it asked again
+            self._deadline.at = 0.0
             if self._session is not None:
                 self._session.interrupt()
             raise

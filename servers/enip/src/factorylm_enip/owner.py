@@ -44,6 +44,8 @@ class Owner:
 
 
 def _do(job: Callable[[], T], future: "asyncio.Future[T]", loop: asyncio.AbstractEventLoop) -> None:
+    if future.done():  # cancelled before its turn came
+        return
     try:
         result = job()
     except BaseException as error:  # noqa: BLE001  # it belongs to who waits for the job
