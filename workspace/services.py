@@ -23,14 +23,12 @@ def running_services() -> Iterator[dict[str, str]]:
     """The environment that tells tests where the servers are; a server the user names is used as it is."""
     present = {member.name for member in members()}
     wanted = [program for program in PROGRAMS if program.used_by & present]
-    named = {name: os.environ[name] for name, _, _ in SERVERS if name in os.environ}
-    there = ensure_programs(
-        program for program in wanted if not any(program == server and name in named for name, server, _ in SERVERS)
-    )
+    given = {server for name, server, _ in SERVERS if name in os.environ}
+    there = ensure_programs(program for program in wanted if program not in given)
     with ExitStack() as stack:
         started = {name: stack.enter_context(start()) for name, server, start in SERVERS if server in there}
-        complete = {REQUIRE: "1"} if len(there) + len(named) >= len(wanted) else {}
-        yield {**named, **started, **complete}
+        # With everything at hand a test that misses its server must fail, not skip.
+        yield {**started, REQUIRE: "1"} if {*there, *given} >= set(wanted) else started
 
 
 @contextmanager
