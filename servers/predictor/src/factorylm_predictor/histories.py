@@ -1,0 +1,198 @@
+"""Run histories per unit: the rows of each machine in time order, in bounded memory."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+
+from factorylm_predictor.arrays import Floats, Ints
+from factorylm_predictor.clocks import ClockKind, clock_kind, times_from
+from factorylm_predictor.errors import DataError
+from factorylm_predictor.tables import Chunk, TableFile, pick
+
+# 20 million cells are 160 MB; a longer file keeps its means over equal runs of rows
+MAX_CELLS = 20_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """One unit's rows in time order. `values` has a column per name in `Histories.columns`."""
+
+    unit: str
+    times: Floats
+    values: Floats
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histories:
+    """All units of one file."""
+
+    source: str
+    columns: tuple[str, ...]
+    clock: ClockKind
+    units: tuple[History, ...]
+    rows_read: int
+    rows_per_mean: int
+    notes: tuple[str, ...] = ()
+
+    def interval(self) -> float:
+        """The usual time between two rows."""
+        gaps = [np.diff(h.times) for h in self.units if len(h) > 1]
+        return float(np.median(np.concatenate(gaps))) if gaps else 1.0
+
+    def select(self, names: Sequence[str]) -> "Histories":
+        """The same histories with these columns, in this order."""
+        places = [self.columns.index(n) for n in names]
+        units = tuple(replace(h, values=h.values[:, places]) for h in self.units)
+        return replace(self, columns=tuple(names), units=units)
+
+    def only(self, keep: Iterable[str]) -> "Histories":
+        """The same file with these units alone."""
+        wanted = set(keep)
+        return replace(self, units=tuple(h for h in self.units if h.unit in wanted))
+
+
+def read_histories(
+    file: TableFile,
+    *,
+    unit: str,
+    time: str,
+    columns: Sequence[str] | None = None,
+    max_cells: int = MAX_CELLS,
+) -> Histories:
+    """Read every unit's rows. `columns` None: all columns that hold numbers."""
+    name = file.path.name
+    header = file.header()
+    pick(unit, header, "unit", name)
+    pick(time, header, "time", name)
+    if unit == time:
+        raise DataError(f"'{unit}' cannot be both the unit and the time", hint=f"columns: {', '.join(header)}")
+    if columns is not None:
+        for column in columns:
+            pick(column, header, "sensor or setting", name)
+    first = file.first()
+    kind = clock_kind(first.columns[time])
+    if kind is None:
+        raise DataError(
+            f"'{time}' in {name} is neither a number nor an ISO timestamp (it starts with {first.texts(time)[0]!r})",
+            hint="name the time column with --time",
+        )
+    if columns is None:
+        columns, notes = _numeric_columns(first, [c for c in header if c not in {unit, time}])
+    else:
+        notes = []
+    reader = _Gatherer(columns=tuple(columns), unit=unit, time=time, kind=kind, max_cells=max_cells)
+    for chunk in file.chunks():
+        reader.take(chunk)
+    return reader.histories(name, notes)
+
+
+def _numeric_columns(chunk: Chunk, names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Columns with numbers in at least half of the cells that hold anything."""
+    numeric, notes = [], []
+    for name in names:
+        values = chunk.numbers(name)
+        filled = [c for c in chunk.texts(name).tolist() if c.strip()] if np.isnan(values).any() else values
+        if len(filled) == 0 or np.isfinite(values).sum() >= 0.5 * len(filled):
+            numeric.append(name)
+        else:
+            notes.append(f"'{name}' holds text, not numbers, and is left out")
+    return numeric, notes
+
+
+class _Gatherer:
+    """Collects chunks; beyond the budget it keeps means over twice as many rows."""
+
+    def __init__(self, *, columns: tuple[str, ...], unit: str, time: str, kind: ClockKind, max_cells: int) -> None:
+        self.columns, self.unit, self.time, self.kind = columns, unit, time, kind
+        self.max_rows = max(1000, max_cells // (len(columns) + 2))
+        self.names: dict[str, int] = {}
+        self.parts: list[tuple[Ints, Floats, Floats]] = []
+        self.kept = self.rows_read = 0
+        self.run = 1
+
+    def take(self, chunk: Chunk) -> None:
+        labels = chunk.texts(self.unit)
+        seen, inverse = np.unique(labels, return_inverse=True)
+        codes = np.array([self.names.setdefault(str(s).strip(), len(self.names)) for s in seen])[inverse]
+        times = times_from(chunk.columns[self.time], self.kind)
+        values = np.column_stack([chunk.numbers(c) for c in self.columns]) if self.columns else np.empty((len(times), 0))
+        values[~np.isfinite(values)] = np.nan
+        self.rows_read += len(times)
+        self._keep(run_means(codes, times, values, self.run))
+        while self.kept > self.max_rows:
+            self._halve()
+
+    def _keep(self, part: tuple[Ints, Floats, Floats]) -> None:
+        self.parts.append(part)
+        self.kept += len(part[0])
+
+    def _halve(self) -> None:
+        parts, before, self.parts, self.kept, self.run = self.parts, self.kept, [], 0, self.run * 2
+        for part in parts:
+            self._keep(run_means(*part, 2))
+        if self.kept > 0.9 * before:
+            raise DataError(
+                f"'{self.unit}' has a new value in almost every row", hint="is it the unit? --unit and --time may be swapped"
+            )
+
+    def histories(self, source: str, notes: list[str]) -> Histories:
+        codes = np.concatenate([p[0] for p in self.parts])
+        times = np.concatenate([p[1] for p in self.parts])
+        values = np.concatenate([p[2] for p in self.parts])
+        _refuse_a_unit_per_row(len(self.names), len(codes), self.unit)
+        if bad := int(np.isnan(times).sum()):
+            notes = [*notes, f"{bad} rows have no readable time and are left out"]
+        units = []
+        order = np.argsort(codes, kind="stable")
+        edges = np.searchsorted(codes[order], np.arange(len(self.names) + 1))
+        for name, (a, b) in zip(self.names, pairwise(edges.tolist()), strict=True):
+            rows = order[a:b]
+            rows = rows[np.isfinite(times[rows])]
+            backwards = int((np.diff(times[rows]) < 0).sum())
+            if backwards:
+                notes = [*notes, f"unit {name}: the clock goes back {backwards} times; rows were sorted by time"]
+            rows = rows[np.argsort(times[rows], kind="stable")]
+            if len(rows):
+                units.append(History(unit=name, times=times[rows], values=values[rows]))
+        if not units:
+            raise DataError(f"{source} has no row with a readable time in '{self.time}'")
+        return Histories(
+            source=source,
+            columns=self.columns,
+            clock=self.kind,
+            units=tuple(units),
+            rows_read=self.rows_read,
+            rows_per_mean=self.run,
+            notes=tuple(notes),
+        )
+
+
+def _refuse_a_unit_per_row(units: int, rows: int, name: str) -> None:
+    if rows >= 20 and units > 0.5 * rows:
+        raise DataError(
+            f"'{name}' has {units} different values in {rows} rows, so no unit has a history",
+            hint="--unit names the machine, --time its clock: they may be swapped",
+        )
+
+
+def run_means(codes: Ints, times: Floats, values: Floats, run: int) -> tuple[Ints, Floats, Floats]:
+    """Means over `run` consecutive rows of the same unit; each mean carries the time of its last row."""
+    order = np.argsort(codes, kind="stable")
+    codes, times, values = codes[order], times[order], values[order]
+    if run == 1 or len(codes) == 0:
+        return codes, times, values
+    starts_unit = np.r_[True, codes[1:] != codes[:-1]]
+    first = np.flatnonzero(starts_unit)
+    place = np.arange(len(codes)) - np.repeat(first, np.diff(np.r_[first, len(codes)]))
+    starts = np.flatnonzero(place % run == 0)
+    ends = np.r_[starts[1:], len(codes)] - 1
+    present = np.isfinite(values)
+    counts = np.add.reduceat(present, starts, axis=0, dtype=np.float64)
+    sums = np.add.reduceat(np.where(present, values, 0.0), starts, axis=0)
+    with np.errstate(invalid="ignore"):
+        return codes[starts], times[ends], sums / counts
