@@ -1,0 +1,83 @@
+"""What a protocol skill must be able to do with one device; the kit does the rest.
+
+A driver belongs to one device and has one owner: the kit calls it from one task at a time. It connects on
+first use, and after any timeout, sequence or length mismatch it drops the connection and makes a new one for
+the next call. It never answers a question with another question's reply.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol, runtime_checkable
+
+from factorylm_schema import Device, Diagnosis, Identity, Reading, Tag, Value
+from pydantic import BaseModel, ConfigDict
+
+
+class Driver(Protocol):
+    """One device."""
+
+    async def identify(self) -> Identity:
+        """Who the device says it is; empty where the protocol or the device does not tell."""
+        ...
+
+    async def read(self, tags: Sequence[Tag]) -> list[Reading]:
+        """One reading per tag, in order, in engineering units.
+
+        What fails for one tag stands in that tag's reading. Only a failure of the whole connection raises
+        (NotConnectedError, DeviceTimeoutError, BadReplyError).
+        """
+        ...
+
+    async def write(self, tag: Tag, value: Value) -> None:
+        """Send `value` (engineering units) once.
+
+        Raises WriteRefusedError before anything is sent, DeviceRefusedError when the device says no,
+        OutcomeUnknownError when it was sent and not answered.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Drop the connection; a later call makes a new one. Never raises."""
+        ...
+
+
+class BrowsePage(BaseModel):
+    """One page of what a device offers: names, addresses and types to copy into a plant file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: list[str]
+    rows: list[list[Value | None]]
+    cursor: str = ""
+
+
+@runtime_checkable
+class Browses(Protocol):
+    """A driver whose device can list what it has."""
+
+    async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
+        """At most `limit` entries below `path` whose name contains `search`, from `cursor` on."""
+        ...
+
+
+@runtime_checkable
+class Diagnoses(Protocol):
+    """A driver that can walk the ladder from the network to the data."""
+
+    async def diagnose(self) -> Diagnosis:
+        """Never raises for a device that is down: that is a failed rung with its evidence."""
+        ...
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """A driver that is told of changes, instead of asking again and again."""
+
+    def sample(self, tags: Sequence[Tag], interval_s: float) -> AsyncIterator[list[Reading]]:
+        """Readings as they come, until the iterator is closed."""
+        ...
+
+
+class Connects(Protocol):
+    """Makes the driver of one device; no byte is sent before its first call."""
+
+    def __call__(self, device: Device, /) -> Driver: ...

@@ -1,0 +1,21 @@
+"""A simulated device on loopback, as every protocol skill brings one."""
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from factorylm_skill.faults import FaultSwitches
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulation:
+    """A running simulator: the plant file that describes it, and the switches that make it misbehave."""
+
+    plant_toml: str
+    faults: FaultSwitches
+
+
+class Simulates(Protocol):
+    """Starts the simulator on 127.0.0.1 (port 0: any free one) and stops it when the block ends."""
+
+    def __call__(self, *, port: int = 0) -> AbstractAsyncContextManager[Simulation]: ...
