@@ -10,7 +10,7 @@ from factorylm_predictor.arrays import Flags, Floats, Ints
 from factorylm_predictor.boosting import Bag, Progress, Recipe, out_of_bag, train_bag
 from factorylm_predictor.card import life_card
 from factorylm_predictor.conditions import Conditions, learn_conditions
-from factorylm_predictor.conformal import calibrate
+from factorylm_predictor.conformal import calibrate, reliability
 from factorylm_predictor.errors import DataError
 from factorylm_predictor.features import BLOCKS, features_at
 from factorylm_predictor.fleet import Fleet, Run, assemble, without_failure
@@ -161,7 +161,7 @@ def _cap(fleet: Fleet, asked: float | None) -> float:
     if len(lives) == 0:
         raise DataError("no unit ran to failure", hint="use detect or trend: they need no failures")
     horizon = max(float(lives.min()), 0.5 * float(np.median(lives)), 10.0)
-    grain = 0.5 * 10 ** (np.floor(np.log10(horizon)) - 1)
+    grain = 0.25 * 10 ** np.floor(np.log10(horizon))
     return float(np.floor(horizon / grain) * grain)
 
 
@@ -246,14 +246,10 @@ def _evidence(
     known = np.array([r.failed for r in fleet.runs])[rows.asset]
     metrics = _metrics(predicted, rows, known, cap)
     inside = known & (rows.age >= 0.2 * cap) & (rows.remaining >= 0.04 * cap) & (rows.remaining <= 1.2 * cap)
-    calibration = calibrate(
-        predicted[inside],
-        rows.remaining[inside],
-        rows.asset[inside],
-        cap=cap,
-        coverage=options.coverage,
-        rng=np.random.default_rng(options.seed),
-    )
+    rng = np.random.default_rng(options.seed)
+    outside = predicted[inside], rows.remaining[inside], rows.asset[inside]
+    calibration = calibrate(*outside, cap=cap, coverage=options.coverage, rng=rng)
+    metrics["reliability"] = reliability(*outside, cap=cap, rng=rng)
     evidence = Evidence(
         forest=bag.forest,
         calibration=calibration,

@@ -120,10 +120,21 @@ def without_failure(fleet: Fleet, units: Sequence[str]) -> Fleet:
     return replace(fleet, runs=runs)
 
 
+def unfit_columns(histories: Histories) -> list[str]:
+    """Columns nothing should be learned from, and why."""
+    everything, until_end = _stacked(histories)
+    faults = {n: _unfit(histories, everything[:, i], until_end, i) for i, n in enumerate(histories.columns)}
+    return [f"'{name}': {fault}" for name, fault in faults.items() if fault]
+
+
+def _stacked(histories: Histories) -> tuple[Floats, Floats]:
+    until_end = np.concatenate([h.times[-1] - h.times for h in histories.units])
+    return np.concatenate([h.values for h in histories.units]), until_end
+
+
 def _sensors(histories: Histories, settings: Sequence[str]) -> tuple[list[str], list[str]]:
     kept, notes = [], []
-    everything = np.concatenate([h.values for h in histories.units])
-    until_end = np.concatenate([h.times[-1] - h.times for h in histories.units])
+    everything, until_end = _stacked(histories)
     for place, name in enumerate(histories.columns):
         if name in settings:
             continue

@@ -1,0 +1,154 @@
+"""Is this machine behaving as usual? Rows judged against a healthy baseline, at a declared false-alarm rate.
+
+The limit comes from blocks of the baseline that the statistics did not see: limits taken from the rows a model was
+fitted on raise several times the declared alarms on the next healthy day.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from factorylm_predictor.arrays import Flags, Floats
+from factorylm_predictor.charts import CONTEXT_ROWS, Cusum, Ewma, Statistic, kernel_of, principal_pair
+from factorylm_predictor.conditions import Conditions, learn_conditions
+from factorylm_predictor.errors import DataError
+
+Method = Literal["auto", "ewma", "cusum", "pca", "aakr"]
+METHODS: tuple[Method, ...] = ("auto", "ewma", "cusum", "pca", "aakr")
+FEWEST_ROWS = 60
+_BLOCKS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """Rows judged: `score` above 1 is an alarm; `carriers` are places of tags, the strongest first."""
+
+    score: Floats
+    carriers: list[list[int]]
+
+    @property
+    def flags(self) -> Flags:
+        """The rows in alarm."""
+        return np.asarray(self.score > 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detector:
+    """Statistics learned from a healthy baseline, and the limit that keeps to the declared rate."""
+
+    tags: tuple[str, ...]
+    conditions: Conditions
+    statistics: tuple[Statistic, ...]
+    scales: tuple[float, ...]
+    limit: float
+    false_alarm_rate: float
+    baseline_rate: float
+    notes: tuple[str, ...]
+
+    def judge(self, settings: Floats, values: Floats, *, skip: int = 0) -> Judgement:
+        """Judge rows in time order; the first `skip` are context only."""
+        away = _away(self.conditions, settings, values)
+        scores = np.stack([s.score(away) / k for s, k in zip(self.statistics, self.scales, strict=True)])
+        score = (scores.max(axis=0) / self.limit)[skip:]
+        strongest = scores.argmax(axis=0)[skip:]
+        flagged = score > 1
+        parts = {i: self.statistics[i].parts(away)[skip:] for i in np.unique(strongest[flagged]).tolist()}
+        carriers = [_best(parts[s][i]) if f else [] for i, (s, f) in enumerate(zip(strongest, flagged, strict=True))]
+        return Judgement(score=score, carriers=carriers)
+
+
+def learn_detector(
+    settings: Floats,
+    values: Floats,
+    tags: tuple[str, ...],
+    *,
+    method: Method = "auto",
+    false_alarm_rate: float = 0.01,
+) -> Detector:
+    """Learn from healthy rows in time order."""
+    known = np.isfinite(values).all(axis=1) & np.isfinite(settings).all(axis=1)
+    settings, values = settings[known], values[known]
+    if len(values) < FEWEST_ROWS:
+        raise DataError(
+            f"{len(values)} complete healthy rows are too few to say what is usual",
+            hint=f"give at least {FEWEST_ROWS}, better a week with every way the machine is run",
+        )
+    moving = np.array([np.ptp(v) > 1e-9 * np.abs(v).max() for v in values.T], dtype=bool)
+    if not moving.any():
+        raise DataError("no tag ever changes in the baseline", hint="is it the right file?")
+    notes = [f"'{t}' never changes in the baseline and is not judged" for t, m in zip(tags, moving, strict=True) if not m]
+    tags = tuple(t for t, m in zip(tags, moving, strict=True) if m)
+    values = values[:, moving]
+    held_out = _held_out_scores(settings, values, method)
+    scales = tuple(max(float(np.quantile(s, 0.99)), 1e-12) for s in held_out)
+    together = np.max([s / k for s, k in zip(held_out, scales, strict=True)], axis=0)
+    limit = _limit(together, false_alarm_rate)
+    conditions = _healthy(settings, values)
+    return Detector(
+        tags=tags,
+        conditions=conditions,
+        statistics=_statistics(_away(conditions, settings, values), method),
+        scales=scales,
+        limit=limit,
+        false_alarm_rate=false_alarm_rate,
+        baseline_rate=float((together > limit).mean()),
+        notes=tuple(notes),
+    )
+
+
+def judge_stream(detector: Detector, blocks: Iterator[tuple[Floats, Floats]]) -> Iterator[Judgement]:
+    """Judge blocks of rows as they come, carrying enough context from one to the next."""
+    context: tuple[Floats, Floats] | None = None
+    for settings, values in blocks:
+        skip = len(context[1]) if context else 0
+        if context:
+            settings, values = np.vstack([context[0], settings]), np.vstack([context[1], values])
+        yield detector.judge(settings, values, skip=skip)
+        context = settings[-CONTEXT_ROWS:], values[-CONTEXT_ROWS:]
+
+
+def _statistics(away: Floats, method: Method) -> tuple[Statistic, ...]:
+    makers: dict[Method, Callable[[], tuple[Statistic, ...]]] = {
+        "auto": lambda: (Ewma(), *(principal_pair(away) or ())),
+        "ewma": lambda: (Ewma(),),
+        "cusum": lambda: (Cusum(),),
+        "pca": lambda: principal_pair(away) or (Ewma(),),
+        "aakr": lambda: (kernel_of(away),),
+    }
+    return makers[method]()
+
+
+def _held_out_scores(settings: Floats, values: Floats, method: Method) -> list[Floats]:
+    """Scores of every block by statistics learned on the other blocks."""
+    edges = np.linspace(0, len(values), _BLOCKS + 1).astype(int)
+    parts: list[list[Floats]] = []
+    for a, b in zip(edges[:-1], edges[1:], strict=True):
+        others = np.r_[0:a, b : len(values)]
+        conditions = _healthy(settings[others], values[others])
+        statistics = _statistics(_away(conditions, settings[others], values[others]), method)
+        lead = max(0, a - CONTEXT_ROWS)
+        away = _away(conditions, settings[lead:b], values[lead:b])
+        parts.append([s.score(away)[a - lead :] for s in statistics])
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _limit(scores: Floats, rate: float) -> float:
+    """The declared rate held over the whole baseline and, to twice the rate, in its worst block."""
+    blocks = np.array_split(scores, _BLOCKS)
+    worst = max(float(np.quantile(block, max(0.0, 1 - 2 * rate))) for block in blocks)
+    return max(float(np.quantile(scores, 1 - rate)), worst)
+
+
+def _healthy(settings: Floats, values: Floats) -> Conditions:
+    return learn_conditions(settings, values, np.zeros(len(values)), seed=0)
+
+
+def _away(conditions: Conditions, settings: Floats, values: Floats) -> Floats:
+    """Deviations; a missing value counts as usual, because nothing is known against it."""
+    return np.nan_to_num(conditions.deviations(settings, values), nan=0.0)
+
+
+def _best(parts: Floats) -> list[int]:
+    return [int(i) for i in np.argsort(-parts)[:3] if parts[i] > 0]
