@@ -4,7 +4,7 @@ The limit comes from blocks of the baseline that the statistics did not see: lim
 fitted on raise several times the declared alarms on the next healthy day.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -55,7 +55,9 @@ class Detector:
         strongest = scores.argmax(axis=0)[skip:]
         flagged = score > 1
         parts = {i: self.statistics[i].parts(away)[skip:] for i in np.unique(strongest[flagged]).tolist()}
-        carriers = [_best(parts[s][i]) if f else [] for i, (s, f) in enumerate(zip(strongest, flagged, strict=True))]
+        carriers = [
+            _best(parts[s][i]) if f else [] for i, (s, f) in enumerate(zip(strongest, flagged, strict=True))
+        ]
         return Judgement(score=score, carriers=carriers)
 
 
@@ -66,6 +68,7 @@ def learn_detector(
     *,
     method: Method = "auto",
     false_alarm_rate: float = 0.01,
+    notes: Sequence[str] = (),
 ) -> Detector:
     """Learn from healthy rows in time order."""
     known = np.isfinite(values).all(axis=1) & np.isfinite(settings).all(axis=1)
@@ -78,7 +81,8 @@ def learn_detector(
     moving = np.array([np.ptp(v) > 1e-9 * np.abs(v).max() for v in values.T], dtype=bool)
     if not moving.any():
         raise DataError("no tag ever changes in the baseline", hint="is it the right file?")
-    notes = [f"'{t}' never changes in the baseline and is not judged" for t, m in zip(tags, moving, strict=True) if not m]
+    still = [t for t, m in zip(tags, moving, strict=True) if not m]
+    notes = [*notes, *(f"'{t}' never changes in the baseline and is not judged" for t in still)]
     tags = tuple(t for t, m in zip(tags, moving, strict=True) if m)
     values = values[:, moving]
     held_out = _held_out_scores(settings, values, method)
@@ -98,15 +102,21 @@ def learn_detector(
     )
 
 
-def judge_stream(detector: Detector, blocks: Iterator[tuple[Floats, Floats]]) -> Iterator[Judgement]:
-    """Judge blocks of rows as they come, carrying enough context from one to the next."""
-    context: tuple[Floats, Floats] | None = None
-    for settings, values in blocks:
-        skip = len(context[1]) if context else 0
-        if context:
-            settings, values = np.vstack([context[0], settings]), np.vstack([context[1], values])
-        yield detector.judge(settings, values, skip=skip)
-        context = settings[-CONTEXT_ROWS:], values[-CONTEXT_ROWS:]
+class StreamJudge:
+    """Judges blocks of rows as they come, carrying enough context from one to the next."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._context: tuple[Floats, Floats] | None = None
+
+    def next(self, settings: Floats, values: Floats) -> Judgement:
+        """Judge the next rows in time order."""
+        skip = 0
+        if self._context:
+            skip = len(self._context[1])
+            settings, values = np.vstack([self._context[0], settings]), np.vstack([self._context[1], values])
+        self._context = settings[-CONTEXT_ROWS:], values[-CONTEXT_ROWS:]
+        return self._detector.judge(settings, values, skip=skip)
 
 
 def _statistics(away: Floats, method: Method) -> tuple[Statistic, ...]:

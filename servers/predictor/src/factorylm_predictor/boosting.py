@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from factorylm_schema.errors import MissingPartError
 from numpy.typing import NDArray
 
 from factorylm_predictor.arrays import Flags, Floats, Ints
 from factorylm_predictor.errors import ModelError
 from factorylm_predictor.trees import Forest, Tree, forest_of
-from factorylm_schema.errors import MissingPartError
 
 _EXPORT_TOLERANCE = 1e-3  # steps; the leaves are stored as float32
 
@@ -84,7 +84,8 @@ def _booster(recipe: Recipe, smallest_leaf: int, seed: int) -> Any:
         from sklearn.ensemble import HistGradientBoostingRegressor
     except ImportError as error:
         raise MissingPartError(
-            "training needs scikit-learn; predicting does not", hint="pip install 'factorylm-predictor[train]'"
+            "training needs scikit-learn; predicting does not",
+            hint="pip install 'factorylm-predictor[train]'",
         ) from error
     return HistGradientBoostingRegressor(
         max_iter=recipe.iterations,

@@ -51,7 +51,17 @@ def guess_time_column(header: Sequence[str], columns: dict[str, Texts | Floats])
             return name
     for name in header:
         words = name.lower().replace("_", " ").split()
-        if words and words[0] in {"time", "t", "timestamp", "datetime", "date", "cycle", "cycles", "hours", "hour"}:
+        if words and words[0] in {
+            "time",
+            "t",
+            "timestamp",
+            "datetime",
+            "date",
+            "cycle",
+            "cycles",
+            "hours",
+            "hour",
+        }:
             times = times_from(columns[name], "number")
             if len(times) > 1 and bool(np.all(np.diff(times) > 0)):
                 return name

@@ -169,7 +169,9 @@ def _one_clustering(points: Floats, count: int, rng: np.random.Generator) -> Flo
         centres = np.vstack([centres, points[chosen]])
     for _ in range(50):
         nearest = _distances(points, centres).argmin(axis=1)
-        moved = np.stack([points[nearest == k].mean(axis=0) if (nearest == k).any() else centres[k] for k in range(count)])
+        moved = np.stack(
+            [points[nearest == k].mean(axis=0) if (nearest == k).any() else centres[k] for k in range(count)]
+        )
         if np.allclose(moved, centres):
             break
         centres = moved

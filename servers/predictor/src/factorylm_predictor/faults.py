@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from factorylm_schema.errors import BadRequestError, MissingPartError, UnknownNameError
 
 from factorylm_predictor import physics
 from factorylm_predictor.arrays import Floats, Ints, Texts
 from factorylm_predictor.errors import DataError
 from factorylm_predictor.novelty import Gate, learn_gate
 from factorylm_predictor.trees import Forest, Tree, forest_of
-from factorylm_schema.errors import BadRequestError, MissingPartError, UnknownNameError
 
 FOLDS = 5
 FEWEST_CASES = 5
@@ -64,7 +64,8 @@ def parse_derived(text: str) -> Derived:
     match = re.fullmatch(r"\s*([^=]+?)\s*=\s*(\w+)\(([^()]*)\)\s*", text)
     if not match:
         raise BadRequestError(
-            f"{text!r} is not a derived column", hint="write name=formula(column,column), as in power=shaft_power_w(M,n)"
+            f"{text!r} is not a derived column",
+            hint="write name=formula(column,column), as in power=shaft_power_w(M,n)",
         )
     name, formula, inputs = match.groups()
     if formula not in FORMULAS:
@@ -110,7 +111,12 @@ def fit_faults(
         forest=_forest(matrix, codes, len(names), seed),
         gate=learn_gate(matrix),
         least_share=_least_share(shares, codes),
-        card={"purpose": "naming faults seen before", "rows": len(matrix), "split": _SPLIT, "metrics": metrics},
+        card={
+            "purpose": "naming faults seen before",
+            "rows": len(matrix),
+            "split": _SPLIT,
+            "metrics": metrics,
+        },
     )
 
 
@@ -137,9 +143,15 @@ def _named(model: FaultModel, shares: Floats, novelty: float, complete: bool) ->
     if not complete:
         return NamedFault(label=None, share=0.0, why_unknown="a value is missing")
     if novelty > 1:
-        return NamedFault(label=None, share=share, why_unknown=f"unlike every labelled case ({novelty:.1f} of the limit)")
+        return NamedFault(
+            label=None, share=share, why_unknown=f"unlike every labelled case ({novelty:.1f} of the limit)"
+        )
     if share < model.least_share:
-        return NamedFault(label=None, share=share, why_unknown=f"the likeliest, '{model.labels[best]}', is not likely enough")
+        return NamedFault(
+            label=None,
+            share=share,
+            why_unknown=f"the likeliest, '{model.labels[best]}', is not likely enough",
+        )
     return NamedFault(label=model.labels[best], share=share)
 
 
@@ -181,12 +193,18 @@ def fault_metrics(shares: Floats, codes: Ints, labels: tuple[str, ...]) -> dict[
 def _check_cases(names: Texts, codes: Ints) -> None:
     counts = np.bincount(codes)
     if len(names) < 2:
-        raise DataError("all rows carry the same label", hint="give normal rows and at least one kind of fault")
+        raise DataError(
+            "all rows carry the same label", hint="give normal rows and at least one kind of fault"
+        )
     if len(names) > 50:
-        raise DataError(f"{len(names)} different labels", hint="is it the label column? Labels are a few words")
+        raise DataError(
+            f"{len(names)} different labels", hint="is it the label column? Labels are a few words"
+        )
     for name, count in zip(names, counts, strict=True):
         if count < FEWEST_CASES:
-            raise DataError(f"'{name}' has {count} rows; {FEWEST_CASES} are the least", hint="leave this label out")
+            raise DataError(
+                f"'{name}' has {count} rows; {FEWEST_CASES} are the least", hint="leave this label out"
+            )
 
 
 def _least_share(shares: Floats, codes: Ints) -> float:

@@ -70,7 +70,9 @@ def read_histories(
     pick(unit, header, "unit", name)
     pick(time, header, "time", name)
     if unit == time:
-        raise DataError(f"'{unit}' cannot be both the unit and the time", hint=f"columns: {', '.join(header)}")
+        raise DataError(
+            f"'{unit}' cannot be both the unit and the time", hint=f"columns: {', '.join(header)}"
+        )
     if columns is not None:
         for column in columns:
             pick(column, header, "sensor or setting", name)
@@ -107,7 +109,9 @@ def _numeric_columns(chunk: Chunk, names: Sequence[str]) -> tuple[list[str], lis
 class _Gatherer:
     """Collects chunks; beyond the budget it keeps means over twice as many rows."""
 
-    def __init__(self, *, columns: tuple[str, ...], unit: str, time: str, kind: ClockKind, max_cells: int) -> None:
+    def __init__(
+        self, *, columns: tuple[str, ...], unit: str, time: str, kind: ClockKind, max_cells: int
+    ) -> None:
         self.columns, self.unit, self.time, self.kind = columns, unit, time, kind
         self.max_rows = max(1000, max_cells // (len(columns) + 2))
         self.names: dict[str, int] = {}
@@ -120,7 +124,11 @@ class _Gatherer:
         seen, inverse = np.unique(labels, return_inverse=True)
         codes = np.array([self.names.setdefault(str(s).strip(), len(self.names)) for s in seen])[inverse]
         times = times_from(chunk.columns[self.time], self.kind)
-        values = np.column_stack([chunk.numbers(c) for c in self.columns]) if self.columns else np.empty((len(times), 0))
+        values = (
+            np.column_stack([chunk.numbers(c) for c in self.columns])
+            if self.columns
+            else np.empty((len(times), 0))
+        )
         values[~np.isfinite(values)] = np.nan
         self.rows_read += len(times)
         self._keep(run_means(codes, times, values, self.run))
@@ -137,7 +145,8 @@ class _Gatherer:
             self._keep(run_means(*part, 2))
         if self.kept > 0.9 * before:
             raise DataError(
-                f"'{self.unit}' has a new value in almost every row", hint="is it the unit? --unit and --time may be swapped"
+                f"'{self.unit}' has a new value in almost every row",
+                hint="is it the unit? --unit and --time may be swapped",
             )
 
     def histories(self, source: str, notes: list[str]) -> Histories:
@@ -155,7 +164,10 @@ class _Gatherer:
             rows = rows[np.isfinite(times[rows])]
             backwards = int((np.diff(times[rows]) < 0).sum())
             if backwards:
-                notes = [*notes, f"unit {name}: the clock goes back {backwards} times; rows were sorted by time"]
+                notes = [
+                    *notes,
+                    f"unit {name}: the clock goes back {backwards} times; rows were sorted by time",
+                ]
             rows = rows[np.argsort(times[rows], kind="stable")]
             if len(rows):
                 units.append(History(unit=name, times=times[rows], values=values[rows]))

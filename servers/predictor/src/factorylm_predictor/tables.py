@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from factorylm_schema.errors import MissingPartError, UnknownNameError
 
 from factorylm_predictor.arrays import Floats, Texts
 from factorylm_predictor.errors import DataError
-from factorylm_schema.errors import MissingPartError, UnknownNameError
 
 CHUNK_ROWS = 20_000
 # What loggers and spreadsheets write where there is no value
@@ -108,7 +108,9 @@ class TableFile:
             while batch := self._taken(rows, start):
                 self._check_width(batch, len(names), start)
                 cells = zip(*batch, strict=True)
-                columns: dict[str, Texts | Floats] = {n: np.array(c) for n, c in zip(names, cells, strict=True)}
+                columns: dict[str, Texts | Floats] = {
+                    n: np.array(c) for n, c in zip(names, cells, strict=True)
+                }
                 yield Chunk(first_row=start, columns=columns)
                 start += len(batch)
 
@@ -116,7 +118,9 @@ class TableFile:
         try:
             return list(islice(rows, self.chunk_rows))
         except (EOFError, csv.Error, OSError) as error:
-            raise DataError(f"{self.path.name} cannot be read after row {start}: {error}", hint="export it again") from error
+            raise DataError(
+                f"{self.path.name} cannot be read after row {start}: {error}", hint="export it again"
+            ) from error
 
     def _check_width(self, batch: list[list[str]], width: int, start: int) -> None:
         for number, row in enumerate(batch, start):
@@ -164,7 +168,9 @@ def _checked(names: list[str], path: Path) -> list[str]:
     if doubled:
         raise DataError(f"{path.name} names these columns twice: {', '.join(doubled)}", hint="rename them")
     if all(np.isfinite(_number(n)) for n in names):
-        raise DataError(f"{path.name} starts with numbers, not names", hint="add a header line naming the columns")
+        raise DataError(
+            f"{path.name} starts with numbers, not names", hint="add a header line naming the columns"
+        )
     return names
 
 

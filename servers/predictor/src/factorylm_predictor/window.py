@@ -112,7 +112,8 @@ def rank_slots(remaining: Floats, slots: Sequence[Slot], costs: Costs, cost_rate
     possible = sorted((s for s in slots if s.after >= costs.lead_time), key=lambda s: s.after)
     if not possible:
         raise DataError(
-            f"no slot lies after the lead time of {costs.lead_time:g}", hint="add later slots, or stock the parts"
+            f"no slot lies after the lead time of {costs.lead_time:g}",
+            hint="add later slots, or stock the parts",
         )
     lives = np.sort(remaining)
     totals = np.concatenate([[0.0], np.cumsum(lives)])
@@ -146,4 +147,7 @@ def _judge(
 def even_slots(horizon: float, lead_time: float, count: int = 40) -> list[Slot]:
     """Where no calendar is given: evenly spaced times from the lead time to the horizon."""
     first = max(lead_time, horizon / count)
-    return [Slot(after=float(t), name=f"after {t:.6g}") for t in np.linspace(first, max(horizon, first * 1.001), count)]
+    return [
+        Slot(after=float(t), name=f"after {t:.6g}")
+        for t in np.linspace(first, max(horizon, first * 1.001), count)
+    ]

@@ -1,0 +1,227 @@
+"""The package's jobs on files, as the command and the server both do them."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from factorylm_predictor.anomaly import Detector, Judgement, Method, StreamJudge, learn_detector
+from factorylm_predictor.arrays import Floats
+from factorylm_predictor.boosting import Progress
+from factorylm_predictor.clocks import guess_time_column
+from factorylm_predictor.errors import DataError, ModelError
+from factorylm_predictor.fitting import FitOptions, fit_remaining_life
+from factorylm_predictor.histories import Histories, read_histories
+from factorylm_predictor.life_model import LifeModel
+from factorylm_predictor.model_file import Loaded, load_model, save_model
+from factorylm_predictor.remaining_life import Assessment, assess_units
+from factorylm_predictor.retraining import Comparison, compare
+from factorylm_predictor.tables import Chunk, TableFile, pick
+
+PREDICTION_COLUMNS = ("unit", "rul", "lo", "hi", "refused", "reason")
+FLAG_COLUMNS = ("time", "score", "flag", "top_tags")
+_MOST_BASELINE_ROWS = 200_000
+_LEAST_KNOWN = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitJob:
+    """What to fit from."""
+
+    data: Path
+    unit: str
+    time: str
+    out: Path
+    censored: Path | None = None
+    options: FitOptions = FitOptions()
+    replace: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """A model written, and how it compares with the one it replaced."""
+
+    model: LifeModel
+    id: str
+    comparison: Comparison | None
+
+
+def fit_file(job: FitJob, say: Progress = lambda _: None) -> Fitted:
+    """Fit, compare with the model already there, write."""
+    failed = read_histories(TableFile(job.data), unit=job.unit, time=job.time)
+    censored = None
+    if job.censored is not None:
+        columns = failed.columns
+        censored = read_histories(TableFile(job.censored), unit=job.unit, time=job.time, columns=columns)
+    model = fit_remaining_life(
+        failed, job.options, unit_column=job.unit, time_column=job.time, censored=censored, say=say
+    )
+    comparison = None
+    if job.out.exists():
+        comparison = compare(_old_model(job.out, replace=job.replace), model, failed)
+        if comparison is not None and comparison.worse and not job.replace:
+            raise ModelError(
+                f"the new model is worse than {job.out.name}: {comparison.text}; nothing was replaced",
+                hint="give more or better histories, or --replace to replace it all the same",
+            )
+    return Fitted(model=model, id=save_model(model, job.out), comparison=comparison)
+
+
+def _old_model(path: Path, *, replace: bool) -> LifeModel | None:
+    try:
+        return load_model(path, LifeModel).model
+    except ModelError as error:
+        if replace:
+            return None
+        raise ModelError(
+            f"{path.name} exists and is no model that could be compared ({error.message})",
+            hint="name another file with --out, or give --replace",
+        ) from error
+
+
+def predict_file(
+    model: Path, data: Path, *, unit: str | None = None, time: str | None = None, now: float | None = None
+) -> tuple[Loaded[LifeModel], Histories, list[Assessment]]:
+    """Answer for every unit of a file at its last row."""
+    loaded = load_model(model, LifeModel)
+    fitted = loaded.model
+    histories = read_histories(
+        TableFile(data),
+        unit=unit or fitted.unit_column,
+        time=time or fitted.time_column,
+        columns=(*fitted.settings, *fitted.sensors),
+    )
+    return loaded, histories, assess_units(fitted, histories, now=now)
+
+
+def prediction_row(answer: Assessment) -> dict[str, Any]:
+    """One line of the predictions file. `hi` at the model's horizon is open; the reason says so."""
+    if answer.estimate is None:
+        empty = {"rul": "", "lo": "", "hi": "", "refused": 1}
+        return {"unit": answer.unit, **empty, "reason": str(answer.refusal)}
+    estimate = answer.estimate
+    said = [f"more than {estimate.high:.6g}: the upper end is open"] if estimate.high_open else []
+    if estimate.confidence != "calibrated":
+        said.append(
+            "too few failures to calibrate the interval"
+            if estimate.confidence == "uncalibrated"
+            else "few failures"
+        )
+    numbers = {"rul": estimate.life, "lo": estimate.low, "hi": estimate.high}
+    return {
+        "unit": answer.unit,
+        **{name: f"{value:.6g}" for name, value in numbers.items()},
+        "refused": 0,
+        "reason": "; ".join([*said, *answer.notes]),
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectJob:
+    """What to judge against what."""
+
+    baseline: Path
+    data: Path
+    time: str | None = None
+    settings: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    method: Method = "auto"
+    false_alarm_rate: float = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgedRows:
+    """Rows judged, with their times as the file has them. `missing`: too few values to judge the row."""
+
+    times: list[str]
+    judgement: Judgement
+    missing: list[bool]
+
+
+def detect_file(job: DetectJob) -> tuple[Detector, Iterator[JudgedRows]]:
+    """Learn from the baseline; the iterator reads and judges the data block by block."""
+    tags, time, notes = _chosen_tags(job)
+    settings, values = _baseline(job, tags)
+    detector = learn_detector(
+        settings, values, tags, method=job.method, false_alarm_rate=job.false_alarm_rate, notes=notes
+    )
+    return detector, _judged(job, detector, time)
+
+
+def _chosen_tags(job: DetectJob) -> tuple[tuple[str, ...], str | None, list[str]]:
+    baseline, data = TableFile(job.baseline), TableFile(job.data)
+    first, header = baseline.first(), data.header()
+    for name in (*job.settings, *job.tags, *filter(None, [job.time])):
+        pick(name, baseline.header(), "tag, setting or time", job.baseline.name)
+        pick(name, header, "tag, setting or time", job.data.name)
+    time = job.time or guess_time_column(baseline.header(), first.columns)
+    if job.tags:
+        return job.tags, time, []
+    shared = [n for n in baseline.header() if n in header and n != time and n not in job.settings]
+    tags = tuple(n for n in shared if np.isfinite(first.numbers(n)).mean() > 0.5)
+    alone = sorted(set(baseline.header()) ^ set(header))
+    notes = [f"only one of the files has {', '.join(alone[:5])}: not judged"] if alone else []
+    if not tags:
+        raise DataError(
+            f"{job.baseline.name} and {job.data.name} share no column of numbers",
+            hint="name them with --tags",
+        )
+    return tags, time, notes
+
+
+def _matrix(chunk: Chunk, names: Sequence[str]) -> Floats:
+    return np.column_stack([chunk.numbers(n) for n in names]) if names else np.empty((len(chunk), 0))
+
+
+def _baseline(job: DetectJob, tags: tuple[str, ...]) -> tuple[Floats, Floats]:
+    """The healthy rows; of a very long file the latest."""
+    kept: list[tuple[Floats, Floats]] = []
+    for chunk in TableFile(job.baseline).chunks():
+        kept.append((_matrix(chunk, job.settings), _matrix(chunk, tags)))
+        while sum(len(v) for _, v in kept[1:]) > _MOST_BASELINE_ROWS:
+            kept.pop(0)
+    return np.concatenate([s for s, _ in kept]), np.concatenate([v for _, v in kept])
+
+
+def _judged(job: DetectJob, detector: Detector, time: str | None) -> Iterator[JudgedRows]:
+    judge = StreamJudge(detector)
+    for chunk in TableFile(job.data).chunks():
+        values = _matrix(chunk, detector.tags)
+        first = chunk.first_row - 1
+        yield JudgedRows(
+            times=chunk.texts(time).tolist() if time else [str(first + i) for i in range(len(chunk))],
+            judgement=judge.next(_matrix(chunk, job.settings), values),
+            missing=(np.isfinite(values).mean(axis=1) < _LEAST_KNOWN).tolist(),
+        )
+
+
+def flag_rows(tags: Sequence[str], rows: JudgedRows) -> Iterator[dict[str, Any]]:
+    """Lines of the flags file; a row without enough values has no score."""
+    judged = zip(rows.times, rows.judgement.score, rows.judgement.carriers, rows.missing, strict=True)
+    for time, score, carriers, missing in judged:
+        yield {
+            "time": time,
+            "score": "" if missing else f"{score:.4g}",
+            "flag": int(score > 1 and not missing),
+            "top_tags": "" if missing else ";".join(tags[i] for i in carriers),
+        }
+
+
+@contextmanager
+def csv_writer(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
+    """Write a file that appears only when it is complete."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, columns, lineterminator="\n")
+            writer.writeheader()
+            yield writer
+        part.replace(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be written: {error.strerror}") from error
+    finally:
+        part.unlink(missing_ok=True)
