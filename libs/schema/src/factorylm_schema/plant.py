@@ -107,9 +107,7 @@ class Device(BaseModel):
         if not found or not scheme or not rest:
             raise ValueError("a device's url looks like scheme://host:port?key=value")
         if urlsplit(url).password is not None:
-            raise ValueError(
-                "a password does not belong in the plant file; name an environment variable instead"
-            )
+            raise ValueError("a password does not belong in the plant file; name an environment variable instead")
         return url
 
 
@@ -147,9 +145,7 @@ class Plant(BaseModel):
 
     def only(self, schemes: frozenset[str]) -> "Plant":
         """The part of the plant that one skill speaks to."""
-        return self.model_copy(
-            update={"devices": {n: d for n, d in self.devices.items() if d.scheme in schemes}}
-        )
+        return self.model_copy(update={"devices": {n: d for n, d in self.devices.items() if d.scheme in schemes}})
 
     @cached_property
     def _by_id(self) -> dict[str, Tag]:
