@@ -55,9 +55,7 @@ class Detector:
         strongest = scores.argmax(axis=0)[skip:]
         flagged = score > 1
         parts = {i: self.statistics[i].parts(away)[skip:] for i in np.unique(strongest[flagged]).tolist()}
-        carriers = [
-            _best(parts[s][i]) if f else [] for i, (s, f) in enumerate(zip(strongest, flagged, strict=True))
-        ]
+        carriers = [_best(parts[s][i]) if f else [] for i, (s, f) in enumerate(zip(strongest, flagged, strict=True))]
         return Judgement(score=score, carriers=carriers)
 
 
@@ -117,6 +115,25 @@ class StreamJudge:
             settings, values = np.vstack([self._context[0], settings]), np.vstack([self._context[1], values])
         self._context = settings[-CONTEXT_ROWS:], values[-CONTEXT_ROWS:]
         return self._detector.judge(settings, values, skip=skip)
+
+
+class Events:
+    """Alarms that last: an event begins and ends after so many rows in a row that agree."""
+
+    def __init__(self, persist: int = 5) -> None:
+        self._persist = persist
+        self._on = False
+        self._against = 0
+
+    def next(self, flags: Flags) -> Flags:
+        """Rows that belong to an event."""
+        lasting = np.empty(len(flags), dtype=bool)
+        for i, flag in enumerate(flags.tolist()):
+            self._against = self._against + 1 if flag != self._on else 0
+            if self._against >= self._persist:
+                self._on, self._against = flag, 0
+            lasting[i] = self._on
+        return lasting
 
 
 def _statistics(away: Floats, method: Method) -> tuple[Statistic, ...]:

@@ -95,6 +95,13 @@ def learn_conditions(settings: Floats, sensors: Floats, until_failure: Floats, s
     )
 
 
+def at_usual_settings(settings: Floats, values: Floats) -> Floats:
+    """One tag as it would read if the machine were always run the same way, in its own unit."""
+    conditions = learn_conditions(settings, values[:, None], np.zeros(len(values)), seed=0)
+    away = conditions.deviations(settings, values[:, None])[:, 0] * conditions.direction[0]
+    return np.asarray(values.mean() + away * float(np.median(conditions.spread)))
+
+
 def _kind_of(standard: Floats, varies: Flags, sensors: Floats, seed: int) -> tuple[ConditionKind, Floats]:
     one = standard.mean(axis=0, keepdims=True)
     if not varies.any():

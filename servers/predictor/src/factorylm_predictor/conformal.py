@@ -47,9 +47,7 @@ def calibrate(
     edges = np.array(_EDGES) * cap
     band = np.searchsorted(edges, predicted, side="right")
     chosen = [_per_asset(np.flatnonzero(band == b), asset, rng) for b in range(len(edges) + 1)]
-    chosen = [
-        rows if len(rows) >= _ENOUGH else _widened(b, band, asset, rng) for b, rows in enumerate(chosen)
-    ]
+    chosen = [rows if len(rows) >= _ENOUGH else _widened(b, band, asset, rng) for b, rows in enumerate(chosen)]
     capped = np.minimum(truth, cap)
     return Calibration(
         edges=edges,
@@ -78,9 +76,7 @@ def reliability(
             widths.append(ends[:, 1] - ends[:, 0])
         if inside:
             measured, width = np.concatenate(inside).mean(), np.concatenate(widths).mean()
-            found.append(
-                {"declared": declared, "measured": round(float(measured), 3), "width": round(float(width), 2)}
-            )
+            found.append({"declared": declared, "measured": round(float(measured), 3), "width": round(float(width), 2)})
     return found
 
 

@@ -47,9 +47,7 @@ def costs_from(content: Mapping[str, Any], source: str) -> CostFile:
     _known(content, _KEYS, source)
     for key in ("planned", "unplanned"):
         if key not in content:
-            raise DataError(
-                f"{source} lacks '{key}'", hint="planned = 1000 and unplanned = 5000 are the least it says"
-            )
+            raise DataError(f"{source} lacks '{key}'", hint="planned = 1000 and unplanned = 5000 are the least it says")
     costs = Costs(
         planned=_amount(content, "planned", source),
         unplanned=_amount(content, "unplanned", source),
@@ -146,9 +144,7 @@ def _only(names: list[str], option: str, *, optional: bool = False) -> str | Non
     if len(names) == 1 or (optional and not names):
         return names[0] if names else None
     found = ", ".join(names) or "none"
-    raise DataError(
-        f"which column is meant is not clear (candidates: {found})", hint=f"name it with {option}"
-    )
+    raise DataError(f"which column is meant is not clear (candidates: {found})", hint=f"name it with {option}")
 
 
 def _truths(cells: list[str]) -> Any:

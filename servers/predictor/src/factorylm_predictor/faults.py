@@ -96,7 +96,7 @@ def fit_faults(
     known = np.isfinite(matrix).all(axis=1)
     matrix, (names, codes) = matrix[known], np.unique(labels[known], return_inverse=True)
     _check_cases(names, codes)
-    shares = held_out_shares(matrix, codes, len(names), seed)
+    shares = held_out_shares(matrix, codes, blocked_folds(codes), seed)
     metrics = fault_metrics(shares, codes, tuple(str(n) for n in names))
     if metrics["balanced_accuracy"] < 1 / len(names) + _SKILL:
         raise DataError(
@@ -155,9 +155,9 @@ def _named(model: FaultModel, shares: Floats, novelty: float, complete: bool) ->
     return NamedFault(label=model.labels[best], share=share)
 
 
-def held_out_shares(matrix: Any, codes: Ints, labels: int, seed: int) -> Floats:
-    """Each row's label shares by a forest that saw none of its block."""
-    fold = blocked_folds(codes)
+def held_out_shares(matrix: Any, codes: Ints, fold: Ints, seed: int) -> Floats:
+    """Each row's label shares by a forest that saw none of its fold."""
+    labels = int(codes.max()) + 1
     shares = np.zeros((len(matrix), labels))
     for k in range(FOLDS):
         forest = _forest(matrix[fold != k], codes[fold != k], labels, seed)
@@ -171,6 +171,14 @@ def blocked_folds(codes: Ints) -> Ints:
     for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
         fold[rows] = np.arange(len(rows)) * FOLDS // len(rows)
+    return fold
+
+
+def shuffled_folds(codes: Ints, seed: int) -> Ints:
+    """Folds at random within each label: right only where rows have nothing to do with their neighbours."""
+    order = np.random.default_rng(seed).permutation(len(codes))
+    fold = np.empty(len(codes), dtype=np.int64)
+    fold[order] = blocked_folds(codes[order])
     return fold
 
 
@@ -193,18 +201,12 @@ def fault_metrics(shares: Floats, codes: Ints, labels: tuple[str, ...]) -> dict[
 def _check_cases(names: Texts, codes: Ints) -> None:
     counts = np.bincount(codes)
     if len(names) < 2:
-        raise DataError(
-            "all rows carry the same label", hint="give normal rows and at least one kind of fault"
-        )
+        raise DataError("all rows carry the same label", hint="give normal rows and at least one kind of fault")
     if len(names) > 50:
-        raise DataError(
-            f"{len(names)} different labels", hint="is it the label column? Labels are a few words"
-        )
+        raise DataError(f"{len(names)} different labels", hint="is it the label column? Labels are a few words")
     for name, count in zip(names, counts, strict=True):
         if count < FEWEST_CASES:
-            raise DataError(
-                f"'{name}' has {count} rows; {FEWEST_CASES} are the least", hint="leave this label out"
-            )
+            raise DataError(f"'{name}' has {count} rows; {FEWEST_CASES} are the least", hint="leave this label out")
 
 
 def _least_share(shares: Floats, codes: Ints) -> float:

@@ -88,6 +88,12 @@ def fit_remaining_life(
     return replace(model, card=card)
 
 
+def fleet_and_rows(failed: Histories, settings: tuple[str, ...], cap: float | None, seed: int) -> tuple[Fleet, Rows]:
+    """What a training would see of these histories."""
+    fleet, conditions = _conditions(assemble(failed, None, settings), seed)
+    return fleet, fitting_rows(fleet, conditions, _cap(fleet, cap))
+
+
 def _conditions(fleet: Fleet, seed: int) -> tuple[Fleet, Conditions]:
     """Conditions, and the fleet without sensors that say nothing once conditions are taken out."""
     settings = np.concatenate([r.settings for r in fleet.runs])
@@ -100,11 +106,7 @@ def _conditions(fleet: Fleet, seed: int) -> tuple[Fleet, Conditions]:
         raise DataError("every sensor is constant once the settings are taken into account")
     if keep.all():
         return fleet, conditions
-    lost = [
-        f"'{n}' is left out: it (nearly) never changes"
-        for n, k in zip(fleet.sensors, keep, strict=True)
-        if not k
-    ]
+    lost = [f"'{n}' is left out: it (nearly) never changes" for n, k in zip(fleet.sensors, keep, strict=True) if not k]
     runs = tuple(replace(r, sensors=r.sensors[:, keep], missing=r.missing[:, keep]) for r in fleet.runs)
     names = tuple(n for n, k in zip(fleet.sensors, keep, strict=True) if k)
     slimmer = replace(fleet, runs=runs, sensors=names, notes=(*fleet.notes, *lost))
@@ -131,18 +133,12 @@ def _without_jumps(fleet: Fleet, conditions: Conditions) -> tuple[Fleet, Floats]
         return fleet, limit
     said = [_jump_text(fleet, int(i), jumps[i] / limit) for i in odd]
     if len(odd) > 0.1 * len(fleet.runs) + 1:
-        raise DataError(
-            f"{len(odd)} of {len(fleet.runs)} units have a jump in a sensor: {said[0]}", hint=_JUMP_HINT
-        )
+        raise DataError(f"{len(odd)} of {len(fleet.runs)} units have a jump in a sensor: {said[0]}", hint=_JUMP_HINT)
     runs = tuple(r for i, r in enumerate(fleet.runs) if i not in set(odd.tolist()))
-    return replace(
-        fleet, runs=runs, notes=(*fleet.notes, *(f"{s}; the unit is left out" for s in said))
-    ), limit
+    return replace(fleet, runs=runs, notes=(*fleet.notes, *(f"{s}; the unit is left out" for s in said))), limit
 
 
-_JUMP_HINT = (
-    "did the unit of measure change in the file, or were two columns swapped? Correct the data and fit again"
-)
+_JUMP_HINT = "did the unit of measure change in the file, or were two columns swapped? Correct the data and fit again"
 
 
 def _jump_text(fleet: Fleet, unit: int, ratios: Floats) -> str:
@@ -179,9 +175,7 @@ def fitting_rows(fleet: Fleet, conditions: Conditions, cap: float) -> Rows:
     """Evenly thinned rows of all runs; of censored runs only those known to be healthy for at least the cap."""
     total = sum(len(r) for r in fleet.runs)
     stride = max(1, round(total / _ROWS_TO_FIT))
-    parts = [
-        _rows_of(run, number, conditions, fleet.step, cap, stride) for number, run in enumerate(fleet.runs)
-    ]
+    parts = [_rows_of(run, number, conditions, fleet.step, cap, stride) for number, run in enumerate(fleet.runs)]
     return Rows(
         features=np.concatenate([p.features for p in parts]),
         remaining=np.concatenate([p.remaining for p in parts]),

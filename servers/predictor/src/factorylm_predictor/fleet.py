@@ -58,9 +58,7 @@ def assemble(failed: Histories, censored: Histories | None, settings: Sequence[s
     run = int(np.ceil(typical / _STEPS_PER_LIFE)) if typical > _LONGEST_LIFE_IN_STEPS else 1
     step = failed.interval() * run
     if not step > 0:
-        raise DataError(
-            "most rows of a unit share one time", hint="--time must name the column that advances"
-        )
+        raise DataError("most rows of a unit share one time", hint="--time must name the column that advances")
     if run > 1:
         notes.append(f"{run} rows are averaged into one step of {step:.6g}")
     runs = [run_of(h, failed.columns, settings, sensors, step, ended=True) for h in failed.units]

@@ -59,20 +59,19 @@ class Histories:
 def read_histories(
     file: TableFile,
     *,
-    unit: str,
+    unit: str | None,
     time: str,
     columns: Sequence[str] | None = None,
     max_cells: int = MAX_CELLS,
 ) -> Histories:
-    """Read every unit's rows. `columns` None: all columns that hold numbers."""
+    """Read every unit's rows. `columns` None: all columns that hold numbers; `unit` None: one machine alone."""
     name = file.path.name
     header = file.header()
-    pick(unit, header, "unit", name)
+    if unit is not None:
+        pick(unit, header, "unit", name)
     pick(time, header, "time", name)
     if unit == time:
-        raise DataError(
-            f"'{unit}' cannot be both the unit and the time", hint=f"columns: {', '.join(header)}"
-        )
+        raise DataError(f"'{unit}' cannot be both the unit and the time", hint=f"columns: {', '.join(header)}")
     if columns is not None:
         for column in columns:
             pick(column, header, "sensor or setting", name)
@@ -110,7 +109,7 @@ class _Gatherer:
     """Collects chunks; beyond the budget it keeps means over twice as many rows."""
 
     def __init__(
-        self, *, columns: tuple[str, ...], unit: str, time: str, kind: ClockKind, max_cells: int
+        self, *, columns: tuple[str, ...], unit: str | None, time: str, kind: ClockKind, max_cells: int
     ) -> None:
         self.columns, self.unit, self.time, self.kind = columns, unit, time, kind
         self.max_rows = max(1000, max_cells // (len(columns) + 2))
@@ -120,14 +119,14 @@ class _Gatherer:
         self.run = 1
 
     def take(self, chunk: Chunk) -> None:
-        labels = chunk.texts(self.unit)
-        seen, inverse = np.unique(labels, return_inverse=True)
-        codes = np.array([self.names.setdefault(str(s).strip(), len(self.names)) for s in seen])[inverse]
+        labels = chunk.texts(self.unit) if self.unit else np.full(len(chunk), "machine")
+        seen, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+        for place in np.argsort(first):  # units keep the order in which the file names them
+            self.names.setdefault(str(seen[place]).strip(), len(self.names))
+        codes = np.array([self.names[str(s).strip()] for s in seen])[inverse]
         times = times_from(chunk.columns[self.time], self.kind)
         values = (
-            np.column_stack([chunk.numbers(c) for c in self.columns])
-            if self.columns
-            else np.empty((len(times), 0))
+            np.column_stack([chunk.numbers(c) for c in self.columns]) if self.columns else np.empty((len(times), 0))
         )
         values[~np.isfinite(values)] = np.nan
         self.rows_read += len(times)

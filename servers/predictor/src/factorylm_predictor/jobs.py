@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from factorylm_predictor.anomaly import Detector, Judgement, Method, StreamJudge, learn_detector
+from factorylm_predictor.anomaly import Detector, Events, Judgement, Method, StreamJudge, learn_detector
 from factorylm_predictor.arrays import Floats
 from factorylm_predictor.boosting import Progress
 from factorylm_predictor.clocks import guess_time_column
@@ -20,7 +20,13 @@ from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import Loaded, load_model, save_model
 from factorylm_predictor.remaining_life import Assessment, assess_units
 from factorylm_predictor.retraining import Comparison, compare
+from factorylm_predictor.conditions import at_usual_settings
+from factorylm_predictor.costs import CostFile
 from factorylm_predictor.tables import Chunk, TableFile, pick
+from factorylm_predictor.trend import TrendAnswer, time_to_limit
+from factorylm_predictor.weibull import Lives
+from factorylm_predictor.window import AgePlan, WindowPlan, even_slots, plan_by_age, rank_slots
+from factorylm_schema.errors import UnknownNameError
 
 PREDICTION_COLUMNS = ("unit", "rul", "lo", "hi", "refused", "reason")
 FLAG_COLUMNS = ("time", "score", "flag", "top_tags")
@@ -107,9 +113,7 @@ def prediction_row(answer: Assessment) -> dict[str, Any]:
     said = [f"more than {estimate.high:.6g}: the upper end is open"] if estimate.high_open else []
     if estimate.confidence != "calibrated":
         said.append(
-            "too few failures to calibrate the interval"
-            if estimate.confidence == "uncalibrated"
-            else "few failures"
+            "too few failures to calibrate the interval" if estimate.confidence == "uncalibrated" else "few failures"
         )
     numbers = {"rul": estimate.life, "lo": estimate.low, "hi": estimate.high}
     return {
@@ -131,6 +135,7 @@ class DetectJob:
     tags: tuple[str, ...] = ()
     method: Method = "auto"
     false_alarm_rate: float = 0.01
+    persist: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,6 +144,7 @@ class JudgedRows:
 
     times: list[str]
     judgement: Judgement
+    flags: list[bool]
     missing: list[bool]
 
 
@@ -188,25 +194,28 @@ def _baseline(job: DetectJob, tags: tuple[str, ...]) -> tuple[Floats, Floats]:
 
 
 def _judged(job: DetectJob, detector: Detector, time: str | None) -> Iterator[JudgedRows]:
-    judge = StreamJudge(detector)
+    judge, events = StreamJudge(detector), Events(job.persist)
     for chunk in TableFile(job.data).chunks():
         values = _matrix(chunk, detector.tags)
         first = chunk.first_row - 1
+        judgement = judge.next(_matrix(chunk, job.settings), values)
+        missing = np.isfinite(values).mean(axis=1) < _LEAST_KNOWN
         yield JudgedRows(
             times=chunk.texts(time).tolist() if time else [str(first + i) for i in range(len(chunk))],
-            judgement=judge.next(_matrix(chunk, job.settings), values),
-            missing=(np.isfinite(values).mean(axis=1) < _LEAST_KNOWN).tolist(),
+            judgement=judgement,
+            flags=events.next(judgement.flags & ~missing).tolist(),
+            missing=missing.tolist(),
         )
 
 
 def flag_rows(tags: Sequence[str], rows: JudgedRows) -> Iterator[dict[str, Any]]:
     """Lines of the flags file; a row without enough values has no score."""
-    judged = zip(rows.times, rows.judgement.score, rows.judgement.carriers, rows.missing, strict=True)
-    for time, score, carriers, missing in judged:
+    judged = zip(rows.times, rows.judgement.score, rows.flags, rows.judgement.carriers, rows.missing, strict=True)
+    for time, score, flag, carriers, missing in judged:
         yield {
             "time": time,
             "score": "" if missing else f"{score:.4g}",
-            "flag": int(score > 1 and not missing),
+            "flag": int(flag),
             "top_tags": "" if missing else ";".join(tags[i] for i in carriers),
         }
 
@@ -225,3 +234,39 @@ def csv_writer(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[s
         raise DataError(f"{path} cannot be written: {error.strerror}") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def plan_for_lives(lives: Lives, file: CostFile) -> tuple[WindowPlan, AgePlan]:
+    """Slots ranked by what lives alone say."""
+    ages = plan_by_age(lives, file.costs)
+    horizon = min(2 * ages.age, 3 * ages.law.mean()) if np.isfinite(ages.age) else 2 * ages.law.mean()
+    slots = file.slots or tuple(even_slots(max(horizon - file.age, horizon / 10), file.costs.lead_time))
+    return rank_slots(ages.law.remaining(file.age), slots, file.costs, ages.cost_rate), ages
+
+
+def plan_for_unit(model: Path, data: Path, unit: str, file: CostFile, *, now: float | None = None) -> WindowPlan:
+    """Slots ranked by one unit's remaining life; a refused estimate gives no plan."""
+    loaded, _, answers = predict_file(model, data, now=now)
+    found = next((a for a in answers if a.unit == unit), None)
+    if found is None:
+        raise UnknownNameError("unit", unit, [a.unit for a in answers])
+    return plan_for_answer(loaded.model, found, file)
+
+
+def plan_for_answer(model: LifeModel, answer: Assessment, file: CostFile) -> WindowPlan:
+    """Slots ranked by an estimate; the long-run cost is that of planned service at the mean life."""
+    if answer.estimate is None:
+        raise DataError(f"there is no plan for unit {answer.unit}: {answer.refusal}")
+    slots = file.slots or tuple(even_slots(model.cap * model.step, file.costs.lead_time))
+    cost_rate = file.costs.planned / float(model.card["data"]["median_life"])
+    return rank_slots(answer.estimate.samples, slots, file.costs, cost_rate)
+
+
+def trend_in_file(data: Path, time: str, tag: str, limit: float, settings: tuple[str, ...] = ()) -> TrendAnswer:
+    """Time until `tag` reaches `limit`; with settings, the tag as it would be under the usual ones."""
+    histories = read_histories(TableFile(data), unit=None, time=time, columns=(*settings, tag))
+    history = histories.units[0]
+    values = history.values[:, -1]
+    if settings:
+        values = at_usual_settings(history.values[:, :-1], values)
+    return time_to_limit(history.times, values, limit, rng=np.random.default_rng(1))

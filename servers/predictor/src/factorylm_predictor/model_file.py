@@ -66,9 +66,7 @@ def load_model(path: Path, kind: type[M]) -> Loaded[M]:
             )
         model: M = _restored(kind, described["fields"], arrays, "")
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path.name} does not hold what this version expects: {error}", hint=_AGAIN
-        ) from error
+        raise ModelError(f"{path.name} does not hold what this version expects: {error}", hint=_AGAIN) from error
     return Loaded(model=model, id=digest[:16])
 
 
@@ -80,9 +78,7 @@ def _verified(path: Path) -> tuple[str, bytes]:
         siblings = [p.name for p in path.parent.iterdir() if p.is_file()] if path.parent.is_dir() else []
         raise UnknownNameError("model file", path.name, siblings, hint=f"looked in {path.parent}")
     if path.stat().st_size > _LARGEST_BYTES:
-        raise ModelError(
-            f"{path.name} is larger than any model this package writes", hint="is it a model file?"
-        )
+        raise ModelError(f"{path.name} is larger than any model this package writes", hint="is it a model file?")
     line, _, content = path.read_bytes().partition(b"\n")
     if not line.startswith(b"factorylm-model "):
         raise ModelError(f"{path.name} is not a model file of this package", hint=_AGAIN)
@@ -90,9 +86,7 @@ def _verified(path: Path) -> tuple[str, bytes]:
         raise ModelError(f"{path.name} was written by another version", hint="fit the model again")
     expected, actual = line[len(_MAGIC) :].decode("ascii", "replace"), hashlib.sha256(content).hexdigest()
     if expected != actual:
-        raise ModelError(
-            f"{path.name} was cut off or edited: its content does not match its hash", hint=_AGAIN
-        )
+        raise ModelError(f"{path.name} was cut off or edited: its content does not match its hash", hint=_AGAIN)
     return actual, content
 
 
@@ -117,9 +111,7 @@ def _described(value: Any, arrays: Arrays, place: str) -> Any:
         arrays[place] = value
         return None
     if is_dataclass(value):
-        return {
-            f.name: _described(getattr(value, f.name), arrays, f"{place}/{f.name}") for f in fields(value)
-        }
+        return {f.name: _described(getattr(value, f.name), arrays, f"{place}/{f.name}") for f in fields(value)}
     if isinstance(value, tuple):
         return [_described(v, arrays, f"{place}/{i}") for i, v in enumerate(value)]
     return value
@@ -128,11 +120,7 @@ def _described(value: Any, arrays: Arrays, place: str) -> Any:
 def _restored(kind: Any, described: Any, arrays: Arrays, place: str) -> Any:
     """The value of type `kind` that `_described` took apart."""
     if get_origin(kind) is UnionType:
-        if (
-            described is None
-            and NoneType in get_args(kind)
-            and not any(a.startswith(place + "/") for a in arrays)
-        ):
+        if described is None and NoneType in get_args(kind) and not any(a.startswith(place + "/") for a in arrays):
             return None
         kind = next(k for k in get_args(kind) if k is not NoneType)
     origin = get_origin(kind)

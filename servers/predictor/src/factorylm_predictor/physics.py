@@ -56,11 +56,7 @@ class BearingFrequencies:
 
 def bearing_frequencies(bearing: Bearing, shaft_hz: float) -> BearingFrequencies:
     """The kinematic defect frequencies; real ones lie one or two percent lower, from slip."""
-    ratio = (
-        bearing.ball_diameter_mm
-        / bearing.pitch_diameter_mm
-        * float(np.cos(np.radians(bearing.contact_angle_deg)))
-    )
+    ratio = bearing.ball_diameter_mm / bearing.pitch_diameter_mm * float(np.cos(np.radians(bearing.contact_angle_deg)))
     return BearingFrequencies(
         outer_race_hz=bearing.balls / 2 * shaft_hz * (1 - ratio),
         inner_race_hz=bearing.balls / 2 * shaft_hz * (1 + ratio),

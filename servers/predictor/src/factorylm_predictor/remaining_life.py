@@ -107,9 +107,7 @@ def assess_units(model: LifeModel, histories: Histories, *, now: float | None = 
     return [assess(model, history, histories.columns, now=now) for history in histories.units]
 
 
-def assess(
-    model: LifeModel, history: History, columns: tuple[str, ...], *, now: float | None = None
-) -> Assessment:
+def assess(model: LifeModel, history: History, columns: tuple[str, ...], *, now: float | None = None) -> Assessment:
     """Answer for one unit at its last row."""
     run = run_of(history, columns, model.settings, model.sensors, model.step, ended=False)
     refusal = _refused_by_history(model, history, run, now)
@@ -148,14 +146,10 @@ def _refused_by_history(model: LifeModel, history: History, run: Run, now: float
     if model.refusal:
         code, _, found = model.refusal.partition(": ")
         needs = "collect more complete histories, or use detect and trend, which need no failures"
-        return Refusal(
-            code="no_trend" if code == "no_trend" else "too_few_failures", found=found, remedy=needs
-        )
+        return Refusal(code="no_trend" if code == "no_trend" else "too_few_failures", found=found, remedy=needs)
     if model.clock == "timestamp" and now is not None and history.times[-1] > now + _CLOCK_SLACK_H:
         ahead = history.times[-1] - now
-        return Refusal(
-            code="clock", found=f"the last row lies {ahead:.1f} h in the future", remedy="correct the clock"
-        )
+        return Refusal(code="clock", found=f"the last row lies {ahead:.1f} h in the future", remedy="correct the clock")
     if len(run) < BASELINE_ROWS:
         return Refusal(
             code="no_baseline",
@@ -193,9 +187,7 @@ def lost_tags(model: LifeModel, run: Run) -> list[str]:
         longest = int(np.ceil(_FROZEN_INTERVALS * model.change_interval[place]))
         recent = run.sensors[-longest - 1 :, place]
         frozen = len(recent) > longest and bool((recent == recent[0]).all())
-        never_moved = len(run) > 2 * model.change_interval[place] + 8 and bool(
-            np.ptp(run.sensors[:, place]) == 0
-        )
+        never_moved = len(run) > 2 * model.change_interval[place] + 8 and bool(np.ptp(run.sensors[:, place]) == 0)
         missing = run.missing[-_RECENT_ROWS:, place].mean() > 0.5 or run.missing[:, place].mean() > 0.5
         if frozen or never_moved or missing:
             lost.append(tag)
@@ -261,9 +253,7 @@ def _interval(model: LifeModel, evidence: Evidence, life: float) -> tuple[float,
     if model.failures >= FEWEST_FOR_INTERVAL:
         return evidence.calibration.interval(life)
     errors = np.concatenate(evidence.calibration.errors)
-    return max(0.0, life + min(float(errors.min()), 0.0)), min(
-        model.cap, life + max(float(errors.max()), 0.0)
-    )
+    return max(0.0, life + min(float(errors.min()), 0.0)), min(model.cap, life + max(float(errors.max()), 0.0))
 
 
 def _confidence(failures: int) -> Literal["calibrated", "low", "uncalibrated"]:
@@ -279,8 +269,7 @@ def _drivers(model: LifeModel, evidence: Evidence, away: Floats) -> tuple[Driver
     best = np.argsort(-weight)[:3]
     total = max(float(weight.sum()), 1e-12)
     return tuple(
-        Driver(tag=model.sensors[i], deviation=float(signed[i]), share=float(weight[i]) / total)
-        for i in best.tolist()
+        Driver(tag=model.sensors[i], deviation=float(signed[i]), share=float(weight[i]) / total) for i in best.tolist()
     )
 
 
@@ -290,9 +279,7 @@ def _similar(model: LifeModel, cases: Cases, features: NDArray[np.float32]) -> t
     found: dict[str, SimilarCase] = {}
     for i in np.argsort(distance).tolist():
         unit = cases.units[cases.unit[i]]
-        case = SimilarCase(
-            unit=unit, ran_on=float(cases.remaining[i]) * model.step, distance=float(distance[i])
-        )
+        case = SimilarCase(unit=unit, ran_on=float(cases.remaining[i]) * model.step, distance=float(distance[i]))
         found.setdefault(unit, case)
         if len(found) == 3:
             break

@@ -108,9 +108,7 @@ class TableFile:
             while batch := self._taken(rows, start):
                 self._check_width(batch, len(names), start)
                 cells = zip(*batch, strict=True)
-                columns: dict[str, Texts | Floats] = {
-                    n: np.array(c) for n, c in zip(names, cells, strict=True)
-                }
+                columns: dict[str, Texts | Floats] = {n: np.array(c) for n, c in zip(names, cells, strict=True)}
                 yield Chunk(first_row=start, columns=columns)
                 start += len(batch)
 
@@ -168,9 +166,7 @@ def _checked(names: list[str], path: Path) -> list[str]:
     if doubled:
         raise DataError(f"{path.name} names these columns twice: {', '.join(doubled)}", hint="rename them")
     if all(np.isfinite(_number(n)) for n in names):
-        raise DataError(
-            f"{path.name} starts with numbers, not names", hint="add a header line naming the columns"
-        )
+        raise DataError(f"{path.name} starts with numbers, not names", hint="add a header line naming the columns")
     return names
 
 

@@ -37,9 +37,7 @@ def time_to_limit(times: Floats, values: Floats, limit: float, *, rng: np.random
     known = np.isfinite(times) & np.isfinite(values)
     times, values = times[known], values[known]
     if len(times) < FEWEST_POINTS:
-        return _refuse(
-            np.nan, 1.0, np.nan, "too_short", f"{len(times)} values; {FEWEST_POINTS} are the least"
-        )
+        return _refuse(np.nan, 1.0, np.nan, "too_short", f"{len(times)} values; {FEWEST_POINTS} are the least")
     if not times[-1] > times[0]:
         raise DataError("all values have the same time", hint="name the column that advances")
     times, values = _thinned(times, values)
@@ -114,9 +112,7 @@ def _two_sided(z: float) -> float:
     return erfc(z / sqrt(2))
 
 
-def _crossings(
-    times: Floats, fitted: Floats, residuals: Floats, limit: float, rng: np.random.Generator
-) -> Floats:
+def _crossings(times: Floats, fitted: Floats, residuals: Floats, limit: float, rng: np.random.Generator) -> Floats:
     """Times until the limit over resampled records; a record that never gets there counts as the furthest."""
     count = len(times)
     block = max(3, round(2 * np.sqrt(count)))

@@ -62,9 +62,7 @@ def fit_weibull(lives: Lives) -> Weibull:
     if not lives.failed.any():
         raise DataError("none of the lives ended in a failure", hint="a life distribution needs failures")
     if not (np.isfinite(lives.life).all() and (lives.life > 0).all()):
-        raise DataError(
-            "a life is not a positive number", hint="lives are running times from start to failure"
-        )
+        raise DataError("a life is not a positive number", hint="lives are running times from start to failure")
     scale = float(lives.life.max())
     shape = _shape(lives.life / scale, lives.failed)
     level = ((lives.life / scale) ** shape).sum() / lives.failed.sum()

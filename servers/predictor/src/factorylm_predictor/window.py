@@ -134,9 +134,7 @@ def rank_slots(remaining: Floats, slots: Sequence[Slot], costs: Costs, cost_rate
     )
 
 
-def _judge(
-    slot: Slot, lives: Floats, totals: Floats, costs: Costs, cost_rate: float
-) -> tuple[float, float, float]:
+def _judge(slot: Slot, lives: Floats, totals: Floats, costs: Costs, cost_rate: float) -> tuple[float, float, float]:
     gone = int(np.searchsorted(lives, slot.after, side="right"))
     risk = gone / len(lives)
     run = (totals[gone] + slot.after * (len(lives) - gone)) / len(lives)
@@ -147,7 +145,4 @@ def _judge(
 def even_slots(horizon: float, lead_time: float, count: int = 40) -> list[Slot]:
     """Where no calendar is given: evenly spaced times from the lead time to the horizon."""
     first = max(lead_time, horizon / count)
-    return [
-        Slot(after=float(t), name=f"after {t:.6g}")
-        for t in np.linspace(first, max(horizon, first * 1.001), count)
-    ]
+    return [Slot(after=float(t), name=f"after {t:.6g}") for t in np.linspace(first, max(horizon, first * 1.001), count)]
