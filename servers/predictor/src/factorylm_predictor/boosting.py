@@ -81,7 +81,9 @@ def _booster(recipe: Recipe, smallest_leaf: int, seed: int) -> Any:
     # With OpenMP's default threads one fit took minutes on a busy machine: the threads spin waiting for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
-        from sklearn.ensemble import HistGradientBoostingRegressor
+        from sklearn.ensemble import (  # type: ignore[import-untyped]
+            HistGradientBoostingRegressor,
+        )
     except ImportError as error:
         raise MissingPartError(
             "training needs scikit-learn; predicting does not",

@@ -24,10 +24,14 @@ Without a subcommand it is an MCP server on stdio: factorylm-predictor --data ./
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script. Exit code 0: done, 1: it failed, 2: wrong usage."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if not any(w in _SUBCOMMANDS for w in words[:1]) and not any(w in {"-h", "--help"} for w in words):
-        from factorylm_predictor.server import serve
+    if words[:1] and words[0] in {*_SUBCOMMANDS, "-h", "--help"}:
+        return _without_an_assistant(words)
+    from factorylm_predictor.server import serve
 
-        return serve(words)
+    return serve(words)
+
+
+def _without_an_assistant(words: list[str]) -> int:
     options = _parser().parse_args(words)
     run: Command = options.run
     try:

@@ -5,7 +5,9 @@ import json
 import os
 import sys
 import time as clock
+from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 # Both before numpy: BLAS and OpenMP threads spin against each other on small matrices and busy machines
@@ -14,10 +16,12 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 
+from factorylm_predictor import jobs
 from factorylm_predictor.answers import age_plan_answer, estimate_answer, slot_plan_answer
 from factorylm_predictor.clocks import HOUR_S
 from factorylm_predictor.costs import read_costs, read_lives
 from factorylm_predictor.datacheck import check_data
+from factorylm_predictor.faults import FaultModel
 from factorylm_predictor.fitting import FitOptions
 from factorylm_predictor.histories import read_histories
 from factorylm_predictor.jobs import (
@@ -25,17 +29,18 @@ from factorylm_predictor.jobs import (
     PREDICTION_COLUMNS,
     DetectJob,
     FitJob,
+    answer_for_unit,
     csv_writer,
-    detect_file,
     fit_file,
     flag_rows,
+    plan_for_answer,
     plan_for_lives,
-    plan_for_unit,
-    predict_file,
     prediction_row,
-    trend_in_file,
+    trend_to_limit,
 )
-from factorylm_predictor.naming import fit_names, name_rows
+from factorylm_predictor.life_model import LifeModel
+from factorylm_predictor.model_file import load_model, save_model
+from factorylm_predictor.naming import learn_names, name_table
 from factorylm_predictor.tables import TableFile
 from factorylm_schema.errors import BadRequestError
 
@@ -44,15 +49,13 @@ def fit(options: argparse.Namespace) -> None:
     """Learn remaining life."""
     settings = FitOptions(settings=options.settings, cap=options.cap, coverage=options.coverage, seed=options.seed)
     job = FitJob(
-        data=options.data,
+        data=TableFile(options.data),
         unit=options.unit,
         time=options.time,
-        out=options.out,
-        censored=options.censored,
+        censored=TableFile(options.censored) if options.censored else None,
         options=settings,
-        replace=options.replace,
     )
-    fitted = fit_file(job, _progress)
+    fitted = fit_file(job, options.out, replace=options.replace, say=_progress)
     card = fitted.model.card
     if options.json:
         _print_json({"model": str(options.out), "id": fitted.id, "refuses": fitted.model.refusal, "card": card})
@@ -78,8 +81,9 @@ def fit(options: argparse.Namespace) -> None:
 def predict(options: argparse.Namespace) -> None:
     """Remaining life of every unit."""
     now = clock.time() / HOUR_S
-    loaded, histories, answers = predict_file(
-        options.model, options.data, unit=options.unit, time=options.time, now=now
+    loaded = load_model(options.model, LifeModel)
+    histories, answers = jobs.predict(
+        loaded.model, TableFile(options.data), unit=options.unit, time=options.time, now=now
     )
     with csv_writer(options.out, PREDICTION_COLUMNS) as writer:
         writer.writerows(prediction_row(a) for a in answers)
@@ -104,8 +108,8 @@ def predict(options: argparse.Namespace) -> None:
 def detect(options: argparse.Namespace) -> None:
     """Judge rows against a baseline."""
     job = DetectJob(
-        baseline=options.baseline,
-        data=options.data,
+        baseline=TableFile(options.baseline),
+        data=TableFile(options.data),
         time=options.time,
         settings=options.settings,
         tags=options.tags,
@@ -113,7 +117,7 @@ def detect(options: argparse.Namespace) -> None:
         false_alarm_rate=options.false_alarms,
         persist=max(1, options.persist),
     )
-    detector, judged = detect_file(job)
+    detector, judged = jobs.detect(job)
     rows = alarms = missing = 0
     with csv_writer(options.out, FLAG_COLUMNS) as writer:
         for block in judged:
@@ -143,13 +147,15 @@ def window(options: argparse.Namespace) -> None:
     """The cheapest times to service."""
     costs = read_costs(options.costs)
     if options.lives:
-        lives = read_lives(options.lives, life=options.life, failed=options.failed)
+        lives = read_lives(TableFile(options.lives), life=options.life, failed=options.failed)
         plan, ages = plan_for_lives(lives, costs)
         answer = {"by_age": age_plan_answer(ages), "slots": slot_plan_answer(plan)}
     else:
         if not options.data or not options.unit:
             raise BadRequestError("--model needs --data FILE and --unit NAME", hint="whose service is to be planned?")
-        plan = plan_for_unit(options.model, options.data, options.unit, costs, now=clock.time() / HOUR_S)
+        model = load_model(options.model, LifeModel).model
+        _, answers = jobs.predict(model, TableFile(options.data), now=clock.time() / HOUR_S)
+        plan = plan_for_answer(model, answer_for_unit(answers, options.unit), costs)
         answer = {"slots": slot_plan_answer(plan)}
     if costs.skipped:
         answer["skipped"] = {"without_crew": list(costs.skipped)}
@@ -187,7 +193,7 @@ def check(options: argparse.Namespace) -> None:
 
 def trend(options: argparse.Namespace) -> None:
     """Time until a limit."""
-    answer = trend_in_file(options.data, options.time, options.tag, options.limit, options.settings)
+    answer = trend_to_limit(TableFile(options.data), options.time, options.tag, options.limit, options.settings)
     if options.json:
         _print_json(asdict(answer))
     elif answer.refused:
@@ -198,18 +204,29 @@ def trend(options: argparse.Namespace) -> None:
 
 def name(options: argparse.Namespace) -> None:
     """Learn fault names, or give them."""
+    if not options.cases and not options.data:
+        raise BadRequestError("nothing to do", hint="give --cases to learn, --data to name, or both")
     if options.cases:
         if not options.label:
             raise BadRequestError("--cases needs --label COL", hint="which column names the fault?")
-        model = fit_names(options.cases, options.label, options.tags, options.derive, options.model)
-        _print_json(model.card) if options.json else _say(_fault_summary(model.card))
+        learned = learn_names(TableFile(options.cases), options.label, options.tags, options.derive)
+        save_model(learned, options.model)
+        _print_json(learned.card) if options.json else _say(_fault_summary(learned.card))
     if options.data:
         if not options.out:
             raise BadRequestError("--data needs --out FILE", hint="where shall the names go?")
-        counts = name_rows(options.model, options.data, options.out)
+        counts = _name_file(load_model(options.model, FaultModel).model, options.data, options.out)
         _print_json(counts) if options.json else _say(f"{options.out}: {counts}")
-    if not options.cases and not options.data:
-        raise BadRequestError("nothing to do", hint="give --cases to learn, --data to name, or both")
+
+
+def _name_file(model: FaultModel, data: Path, out: Path) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    with csv_writer(out, ("row", "fault", "share", "reason")) as writer:
+        for row, named in name_table(model, TableFile(data)):
+            fault = named.label or "unknown"
+            counts[fault] += 1
+            writer.writerow({"row": row, "fault": fault, "share": f"{named.share:.3g}", "reason": named.why_unknown})
+    return dict(counts)
 
 
 def _fault_summary(card: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ class Calibration:
     def interval(self, predicted: float) -> tuple[float, float]:
         """Lower and upper end; an upper end at the cap is open."""
         low, high = np.quantile(self.errors[self.band(predicted)], _tails(self.coverage))
-        return max(0.0, predicted + min(low, 0.0)), min(self.cap, predicted + max(high, 0.0))
+        return max(0.0, predicted + min(float(low), 0.0)), min(self.cap, predicted + max(float(high), 0.0))
 
     def samples(self, predicted: float) -> Floats:
         """Remaining lives that past errors make plausible."""

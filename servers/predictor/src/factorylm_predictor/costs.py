@@ -11,7 +11,7 @@ import numpy as np
 from factorylm_schema.errors import UnknownNameError
 
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.tables import TableFile
+from factorylm_predictor.tables import Table
 from factorylm_predictor.weibull import Lives
 from factorylm_predictor.window import Costs, Slot
 
@@ -114,12 +114,11 @@ def _known(content: Mapping[str, Any], keys: tuple[str, ...], where: str) -> Non
             raise UnknownNameError(f"key for {where}:", key, keys)
 
 
-def read_lives(path: Path, *, life: str | None = None, failed: str | None = None) -> Lives:
+def read_lives(table: Table, *, life: str | None = None, failed: str | None = None) -> Lives:
     """Lives and how they ended. A column of 0/1 or true/false says which failed; without one, all did."""
-    file = TableFile(path)
-    header = file.header()
+    header = table.header()
     columns: dict[str, list[Any]] = {name: [] for name in header}
-    for chunk in file.chunks():
+    for chunk in table.chunks():
         for name in header:
             columns[name].extend(chunk.texts(name).tolist())
     truths = {name: _truths(cells) for name, cells in columns.items()}
@@ -127,7 +126,7 @@ def read_lives(path: Path, *, life: str | None = None, failed: str | None = None
     life = life or _only([n for n in header if n != failed and _positive(columns[n])], "--life")
     for name in filter(None, (life, failed)):
         if name not in header:
-            raise UnknownNameError(f"column in {path.name}", name, header)
+            raise UnknownNameError(f"column in {table.name}", name, header)
     ended = truths[failed] if failed else np.ones(len(columns[life or ""]), dtype=bool)
     if ended is None:
         raise DataError(
@@ -136,7 +135,7 @@ def read_lives(path: Path, *, life: str | None = None, failed: str | None = None
     values = [_positive([c]) for c in columns[life or ""]]
     for row, value in enumerate(values, 2):
         if value is None:
-            raise DataError(f"{path.name} row {row}: the life is not a positive number")
+            raise DataError(f"{table.name} row {row}: the life is not a positive number")
     return Lives(life=np.array([v[0] for v in values if v]), failed=ended)
 
 

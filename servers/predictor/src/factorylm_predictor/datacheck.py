@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from factorylm_predictor.arrays import Floats
+from factorylm_predictor.arrays import Flags
 from factorylm_predictor.fleet import unfit_columns
 from factorylm_predictor.histories import Histories, History
 
@@ -78,8 +78,8 @@ def _gaps(histories: Histories) -> list[Finding]:
     usual = histories.interval()
     for history in histories.units:
         gaps = np.diff(history.times)
-        wide = np.flatnonzero(gaps > _GAP_INTERVALS * usual) if usual > 0 else []
-        if len(wide):
+        wide = np.flatnonzero(gaps > _GAP_INTERVALS * usual)
+        if usual > 0 and len(wide):
             at, longest = float(history.times[wide[0]]), float(gaps.max())
             text = f"unit {history.unit}: {len(wide)} gaps, the first at {at:.6g}, the longest {longest:.6g}"
             found.append(Finding(severity="look", kind="gap", text=text))
@@ -156,7 +156,7 @@ def _lengths(histories: Histories) -> list[Finding]:
     return [Finding(severity="look", kind="short", text=text)]
 
 
-def _longest_run(flags: Floats | np.ndarray) -> int:  # type: ignore[type-arg]
+def _longest_run(flags: Flags) -> int:
     edges = np.flatnonzero(np.diff(np.r_[0, flags.astype(np.int8), 0]))
     return int((edges[1::2] - edges[::2]).max(initial=0))
 

@@ -130,11 +130,11 @@ def name_faults(model: FaultModel, columns: Mapping[str, Floats]) -> list[NamedF
             raise UnknownNameError("column", name, columns, hint="the model was trained with it")
     table = with_derived({n: columns[n] for n in model.columns}, model.derived)
     matrix = np.column_stack(list(table.values())).astype(np.float32)
-    complete = np.isfinite(matrix).all(axis=1)
+    complete = np.isfinite(matrix).all(axis=1).tolist()
     filled = np.nan_to_num(matrix)
     shares = model.forest.by_member(filled)[:, 0, :] / _TREES
     novelty = model.gate.novelty(filled)
-    return [_named(model, s, float(n), bool(c)) for s, n, c in zip(shares, novelty, complete, strict=True)]
+    return [_named(model, s, float(n), c) for s, n, c in zip(shares, novelty, complete, strict=True)]
 
 
 def _named(model: FaultModel, shares: Floats, novelty: float, complete: bool) -> NamedFault:
@@ -221,7 +221,7 @@ def _least_share(shares: Floats, codes: Ints) -> float:
 
 def _forest(matrix: Any, codes: Ints, labels: int, seed: int) -> Forest:
     try:
-        from sklearn.ensemble import RandomForestClassifier
+        from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingPartError(
             "training needs scikit-learn; naming does not", hint="pip install 'factorylm-predictor[train]'"

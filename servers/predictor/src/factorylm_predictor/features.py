@@ -7,6 +7,7 @@ serves training and prediction; nothing is kept incrementally and nothing can dr
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from factorylm_predictor.arrays import Floats
 
@@ -36,18 +37,18 @@ def feature_names(sensors: tuple[str, ...]) -> list[str]:
     return [f"{block} of {sensor}" for block in BLOCKS for sensor in sensors] + ["age"]
 
 
-def features_at(deviations: Floats, rows: int, age: float) -> Floats:
+def features_at(deviations: Floats, rows: int, age: float) -> NDArray[np.float32]:
     """Features of the unit after its first `rows` rows of normalised sensor values."""
     seen = deviations[:rows]
     linear = _weights(rows) @ seen
     last = seen[-_SPREAD_ROWS:]
     spread = np.sqrt(np.maximum((last**2).mean(axis=0) - last.mean(axis=0) ** 2, 0.0))
-    return np.round(np.concatenate([linear.ravel(), spread, [age]]), _DECIMALS).astype(np.float32)
+    return np.asarray(np.round(np.concatenate([linear.ravel(), spread, [age]]), _DECIMALS), dtype=np.float32)
 
 
 def deviation_from_baseline(deviations: Floats) -> Floats:
     """Per sensor: where the unit stands now against its own first rows, in fleet spreads."""
-    return _weights(len(deviations))[BLOCKS.index("deviation")] @ deviations
+    return np.asarray(_weights(len(deviations))[BLOCKS.index("deviation")] @ deviations)
 
 
 @lru_cache(maxsize=2048)
@@ -74,7 +75,7 @@ def _ewma(rows: int, span: int) -> Floats:
 
 def _mean(rows: int, window: int) -> Floats:
     count = min(rows, window)
-    return np.r_[np.zeros(rows - count), np.full(count, 1 / count)]
+    return np.concatenate([np.zeros(rows - count), np.full(count, 1 / count)])
 
 
 def _slope(rows: int, window: int) -> Floats:
@@ -83,8 +84,8 @@ def _slope(rows: int, window: int) -> Floats:
     if count < 5:
         return np.zeros(rows)
     steps = np.arange(count) - (count - 1) / 2
-    return np.r_[np.zeros(rows - count), steps / (count * (count**2 - 1) / 12)]
+    return np.concatenate([np.zeros(rows - count), steps / (count * (count**2 - 1) / 12)])
 
 
 def _padded(weights: Floats, rows: int) -> Floats:
-    return np.r_[weights, np.zeros(rows - len(weights))]
+    return np.concatenate([weights, np.zeros(rows - len(weights))])

@@ -9,7 +9,7 @@ import numpy as np
 from factorylm_predictor.arrays import Floats, Ints
 from factorylm_predictor.clocks import ClockKind, clock_kind, times_from
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.tables import Chunk, TableFile, pick
+from factorylm_predictor.tables import Chunk, Table, first_chunk, pick
 
 # 20 million cells are 160 MB; a longer file keeps its means over equal runs of rows
 MAX_CELLS = 20_000_000
@@ -57,7 +57,7 @@ class Histories:
 
 
 def read_histories(
-    file: TableFile,
+    table: Table,
     *,
     unit: str | None,
     time: str,
@@ -65,8 +65,8 @@ def read_histories(
     max_cells: int = MAX_CELLS,
 ) -> Histories:
     """Read every unit's rows. `columns` None: all columns that hold numbers; `unit` None: one machine alone."""
-    name = file.path.name
-    header = file.header()
+    name = table.name
+    header = table.header()
     if unit is not None:
         pick(unit, header, "unit", name)
     pick(time, header, "time", name)
@@ -75,7 +75,7 @@ def read_histories(
     if columns is not None:
         for column in columns:
             pick(column, header, "sensor or setting", name)
-    first = file.first()
+    first = first_chunk(table)
     kind = clock_kind(first.columns[time])
     if kind is None:
         raise DataError(
@@ -87,7 +87,7 @@ def read_histories(
     else:
         notes = []
     reader = _Gatherer(columns=tuple(columns), unit=unit, time=time, kind=kind, max_cells=max_cells)
-    for chunk in file.chunks():
+    for chunk in table.chunks():
         reader.take(chunk)
     return reader.histories(name, notes)
 
@@ -152,7 +152,8 @@ class _Gatherer:
         codes = np.concatenate([p[0] for p in self.parts])
         times = np.concatenate([p[1] for p in self.parts])
         values = np.concatenate([p[2] for p in self.parts])
-        _refuse_a_unit_per_row(len(self.names), len(codes), self.unit)
+        if self.unit:
+            _refuse_a_unit_per_row(len(self.names), len(codes), self.unit)
         if bad := int(np.isnan(times).sum()):
             notes = [*notes, f"{bad} rows have no readable time and are left out"]
         units = []

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ import numpy as np
 from factorylm_predictor.anomaly import Detector, Events, Judgement, Method, StreamJudge, learn_detector
 from factorylm_predictor.arrays import Floats
 from factorylm_predictor.boosting import Progress
-from factorylm_predictor.clocks import guess_time_column
+from factorylm_predictor.clocks import clock_kind, guess_time_column
 from factorylm_predictor.errors import DataError, ModelError
 from factorylm_predictor.fitting import FitOptions, fit_remaining_life
 from factorylm_predictor.histories import Histories, read_histories
 from factorylm_predictor.life_model import LifeModel
-from factorylm_predictor.model_file import Loaded, load_model, save_model
+from factorylm_predictor.model_file import load_model, save_model
 from factorylm_predictor.remaining_life import Assessment, assess_units
 from factorylm_predictor.retraining import Comparison, compare
 from factorylm_predictor.conditions import at_usual_settings
 from factorylm_predictor.costs import CostFile
-from factorylm_predictor.tables import Chunk, TableFile, pick
+from factorylm_predictor.tables import Chunk, Table, first_chunk, pick
 from factorylm_predictor.trend import TrendAnswer, time_to_limit
 from factorylm_predictor.weibull import Lives
 from factorylm_predictor.window import AgePlan, WindowPlan, even_slots, plan_by_age, rank_slots
@@ -34,17 +34,19 @@ _MOST_BASELINE_ROWS = 200_000
 _LEAST_KNOWN = 0.5
 
 
+def _quiet(_: str) -> None:
+    """Nobody listens to the progress."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FitJob:
     """What to fit from."""
 
-    data: Path
+    data: Table
     unit: str
     time: str
-    out: Path
-    censored: Path | None = None
-    options: FitOptions = FitOptions()
-    replace: bool = False
+    censored: Table | None = None
+    options: FitOptions = field(default_factory=FitOptions)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,25 +58,29 @@ class Fitted:
     comparison: Comparison | None
 
 
-def fit_file(job: FitJob, say: Progress = lambda _: None) -> Fitted:
-    """Fit, compare with the model already there, write."""
-    failed = read_histories(TableFile(job.data), unit=job.unit, time=job.time)
+def fit(job: FitJob, say: Progress = _quiet) -> tuple[LifeModel, Histories]:
+    """Fit; also returns the histories, for comparing with an older model."""
+    failed = read_histories(job.data, unit=job.unit, time=job.time)
     censored = None
     if job.censored is not None:
-        columns = failed.columns
-        censored = read_histories(TableFile(job.censored), unit=job.unit, time=job.time, columns=columns)
+        censored = read_histories(job.censored, unit=job.unit, time=job.time, columns=failed.columns)
     model = fit_remaining_life(
         failed, job.options, unit_column=job.unit, time_column=job.time, censored=censored, say=say
     )
-    comparison = None
-    if job.out.exists():
-        comparison = compare(_old_model(job.out, replace=job.replace), model, failed)
-        if comparison is not None and comparison.worse and not job.replace:
-            raise ModelError(
-                f"the new model is worse than {job.out.name}: {comparison.text}; nothing was replaced",
-                hint="give more or better histories, or --replace to replace it all the same",
-            )
-    return Fitted(model=model, id=save_model(model, job.out), comparison=comparison)
+    return model, failed
+
+
+def fit_file(job: FitJob, out: Path, *, replace: bool = False, say: Progress = _quiet) -> Fitted:
+    """Fit, compare with the model already there, write."""
+    old = _old_model(out, replace=replace) if out.exists() else None
+    model, failed = fit(job, say)
+    comparison = compare(old, model, failed)
+    if comparison is not None and comparison.worse and not replace:
+        raise ModelError(
+            f"the new model is worse than {out.name}: {comparison.text}; nothing was replaced",
+            hint="give more or better histories, or --replace to replace it all the same",
+        )
+    return Fitted(model=model, id=save_model(model, out), comparison=comparison)
 
 
 def _old_model(path: Path, *, replace: bool) -> LifeModel | None:
@@ -89,19 +95,17 @@ def _old_model(path: Path, *, replace: bool) -> LifeModel | None:
         ) from error
 
 
-def predict_file(
-    model: Path, data: Path, *, unit: str | None = None, time: str | None = None, now: float | None = None
-) -> tuple[Loaded[LifeModel], Histories, list[Assessment]]:
-    """Answer for every unit of a file at its last row."""
-    loaded = load_model(model, LifeModel)
-    fitted = loaded.model
+def predict(
+    fitted: LifeModel, data: Table, *, unit: str | None = None, time: str | None = None, now: float | None = None
+) -> tuple[Histories, list[Assessment]]:
+    """Answer for every unit at its last row."""
     histories = read_histories(
-        TableFile(data),
+        data,
         unit=unit or fitted.unit_column,
         time=time or fitted.time_column,
         columns=(*fitted.settings, *fitted.sensors),
     )
-    return loaded, histories, assess_units(fitted, histories, now=now)
+    return histories, assess_units(fitted, histories, now=now)
 
 
 def prediction_row(answer: Assessment) -> dict[str, Any]:
@@ -128,8 +132,8 @@ def prediction_row(answer: Assessment) -> dict[str, Any]:
 class DetectJob:
     """What to judge against what."""
 
-    baseline: Path
-    data: Path
+    baseline: Table
+    data: Table
     time: str | None = None
     settings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -148,7 +152,7 @@ class JudgedRows:
     missing: list[bool]
 
 
-def detect_file(job: DetectJob) -> tuple[Detector, Iterator[JudgedRows]]:
+def detect(job: DetectJob) -> tuple[Detector, Iterator[JudgedRows]]:
     """Learn from the baseline; the iterator reads and judges the data block by block."""
     tags, time, notes = _chosen_tags(job)
     settings, values = _baseline(job, tags)
@@ -159,11 +163,11 @@ def detect_file(job: DetectJob) -> tuple[Detector, Iterator[JudgedRows]]:
 
 
 def _chosen_tags(job: DetectJob) -> tuple[tuple[str, ...], str | None, list[str]]:
-    baseline, data = TableFile(job.baseline), TableFile(job.data)
-    first, header = baseline.first(), data.header()
+    baseline, data = job.baseline, job.data
+    first, header = first_chunk(baseline), data.header()
     for name in (*job.settings, *job.tags, *filter(None, [job.time])):
-        pick(name, baseline.header(), "tag, setting or time", job.baseline.name)
-        pick(name, header, "tag, setting or time", job.data.name)
+        pick(name, baseline.header(), "tag, setting or time", baseline.name)
+        pick(name, header, "tag, setting or time", data.name)
     time = job.time or guess_time_column(baseline.header(), first.columns)
     if job.tags:
         return job.tags, time, []
@@ -186,7 +190,7 @@ def _matrix(chunk: Chunk, names: Sequence[str]) -> Floats:
 def _baseline(job: DetectJob, tags: tuple[str, ...]) -> tuple[Floats, Floats]:
     """The healthy rows; of a very long file the latest."""
     kept: list[tuple[Floats, Floats]] = []
-    for chunk in TableFile(job.baseline).chunks():
+    for chunk in job.baseline.chunks():
         kept.append((_matrix(chunk, job.settings), _matrix(chunk, tags)))
         while sum(len(v) for _, v in kept[1:]) > _MOST_BASELINE_ROWS:
             kept.pop(0)
@@ -195,7 +199,7 @@ def _baseline(job: DetectJob, tags: tuple[str, ...]) -> tuple[Floats, Floats]:
 
 def _judged(job: DetectJob, detector: Detector, time: str | None) -> Iterator[JudgedRows]:
     judge, events = StreamJudge(detector), Events(job.persist)
-    for chunk in TableFile(job.data).chunks():
+    for chunk in job.data.chunks():
         values = _matrix(chunk, detector.tags)
         first = chunk.first_row - 1
         judgement = judge.next(_matrix(chunk, job.settings), values)
@@ -244,13 +248,12 @@ def plan_for_lives(lives: Lives, file: CostFile) -> tuple[WindowPlan, AgePlan]:
     return rank_slots(ages.law.remaining(file.age), slots, file.costs, ages.cost_rate), ages
 
 
-def plan_for_unit(model: Path, data: Path, unit: str, file: CostFile, *, now: float | None = None) -> WindowPlan:
-    """Slots ranked by one unit's remaining life; a refused estimate gives no plan."""
-    loaded, _, answers = predict_file(model, data, now=now)
+def answer_for_unit(answers: Sequence[Assessment], unit: str) -> Assessment:
+    """One unit's answer."""
     found = next((a for a in answers if a.unit == unit), None)
     if found is None:
         raise UnknownNameError("unit", unit, [a.unit for a in answers])
-    return plan_for_answer(loaded.model, found, file)
+    return found
 
 
 def plan_for_answer(model: LifeModel, answer: Assessment, file: CostFile) -> WindowPlan:
@@ -262,11 +265,16 @@ def plan_for_answer(model: LifeModel, answer: Assessment, file: CostFile) -> Win
     return rank_slots(answer.estimate.samples, slots, file.costs, cost_rate)
 
 
-def trend_in_file(data: Path, time: str, tag: str, limit: float, settings: tuple[str, ...] = ()) -> TrendAnswer:
+def trend_to_limit(data: Table, time: str, tag: str, limit: float, settings: Sequence[str] = ()) -> TrendAnswer:
     """Time until `tag` reaches `limit`; with settings, the tag as it would be under the usual ones."""
-    histories = read_histories(TableFile(data), unit=None, time=time, columns=(*settings, tag))
+    histories = read_histories(data, unit=None, time=time, columns=(*settings, tag))
     history = histories.units[0]
     values = history.values[:, -1]
     if settings:
         values = at_usual_settings(history.values[:, :-1], values)
     return time_to_limit(history.times, values, limit, rng=np.random.default_rng(1))
+
+
+def clock_unit(table: Table, time: str) -> str:
+    """What one unit of a time column is called."""
+    return "h" if clock_kind(first_chunk(table).columns[time]) == "timestamp" else time

@@ -41,8 +41,7 @@ class Loaded(Generic[M]):
 
 def save_model(model: Any, path: Path) -> str:
     """Write the model in one step, keeping the last files it replaces; returns its id."""
-    content = _packed(model)
-    digest = hashlib.sha256(content).hexdigest()
+    digest, content = packed(model)
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{os.getpid()}.part")
     fresh.write_bytes(_MAGIC + digest.encode() + b"\n" + content)
@@ -90,7 +89,8 @@ def _verified(path: Path) -> tuple[str, bytes]:
     return actual, content
 
 
-def _packed(model: Any) -> bytes:
+def packed(model: Any) -> tuple[str, bytes]:
+    """The file's content and its hash; the same model has the same hash."""
     arrays: Arrays = {}
     described = {"kind": type(model).__name__, "fields": _described(model, arrays, "")}
     stored = io.BytesIO()
@@ -102,7 +102,8 @@ def _packed(model: Any) -> bytes:
             ("arrays.npz", stored.getvalue()),
         ):
             archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content, zipfile.ZIP_DEFLATED)
-    return result.getvalue()
+    content = result.getvalue()
+    return hashlib.sha256(content).hexdigest(), content
 
 
 def _described(value: Any, arrays: Arrays, place: str) -> Any:

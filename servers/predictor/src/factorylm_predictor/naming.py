@@ -1,26 +1,22 @@
 """Fault naming on files."""
 
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.faults import FaultModel, fit_faults, name_faults, parse_derived
-from factorylm_predictor.jobs import csv_writer
-from factorylm_predictor.model_file import load_model, save_model
-from factorylm_predictor.tables import TableFile, pick
+from factorylm_predictor.faults import FaultModel, NamedFault, fit_faults, name_faults, parse_derived
+from factorylm_predictor.tables import Table, pick
 
 _LEAK = 0.9
 
 
-def fit_names(cases: Path, label: str, tags: Sequence[str], derive: Sequence[str], out: Path) -> FaultModel:
-    """Learn from labelled rows and write the model."""
-    file = TableFile(cases)
-    header = file.header()
+def learn_names(cases: Table, label: str, tags: Sequence[str], derive: Sequence[str]) -> FaultModel:
+    """Learn from labelled rows."""
+    header = cases.header()
     pick(label, header, "label", cases.name)
-    chunks = list(file.chunks())
+    chunks = list(cases.chunks())
     if not chunks:
         raise DataError(f"{cases.name} has no rows")
     numeric = [n for n in header if n != label and np.isfinite(chunks[0].numbers(n)).mean() > 0.5]
@@ -34,11 +30,10 @@ def fit_names(cases: Path, label: str, tags: Sequence[str], derive: Sequence[str
     model = fit_faults(columns, labels, [parse_derived(d) for d in derive])
     model.card["notes"] = left_out
     model.card["source"] = cases.name
-    save_model(model, out)
     return model
 
 
-def _without_leaks(columns: dict[str, np.ndarray], labels: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:  # type: ignore[type-arg]
+def _without_leaks(columns: dict[str, np.ndarray], labels: np.ndarray) -> tuple[dict[str, np.ndarray], list[str]]:
     """Without row numbers, and without flags that are on only under one label: they are the label again."""
     kept, left_out = {}, []
     for name, values in columns.items():
@@ -52,24 +47,15 @@ def _without_leaks(columns: dict[str, np.ndarray], labels: np.ndarray) -> tuple[
     return kept, left_out
 
 
-def _only_under_one_label(on: np.ndarray, labels: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _only_under_one_label(on: np.ndarray, labels: np.ndarray) -> bool:
     counts = Counter(labels[on].tolist())
     return bool(counts) and max(counts.values()) >= _LEAK * sum(counts.values()) and len(set(labels.tolist())) > 1
 
 
-def name_rows(model: Path, data: Path, out: Path) -> dict[str, int]:
-    """Name every row of a file; returns how often each name was given."""
-    fitted = load_model(model, FaultModel).model
-    file = TableFile(data)
-    for column in fitted.columns:
-        pick(column, file.header(), "tag", data.name)
-    counts: Counter[str] = Counter()
-    with csv_writer(out, ("row", "fault", "share", "reason")) as writer:
-        for chunk in file.chunks():
-            named = name_faults(fitted, {c: chunk.numbers(c) for c in fitted.columns})
-            counts.update(n.label or "unknown" for n in named)
-            writer.writerows(
-                {"row": row, "fault": n.label or "unknown", "share": f"{n.share:.3g}", "reason": n.why_unknown}
-                for row, n in enumerate(named, chunk.first_row)
-            )
-    return dict(counts)
+def name_table(model: FaultModel, data: Table) -> Iterator[tuple[int, NamedFault]]:
+    """Row number and name of every row."""
+    for column in model.columns:
+        pick(column, data.header(), "tag", data.name)
+    for chunk in data.chunks():
+        named = name_faults(model, {c: chunk.numbers(c) for c in model.columns})
+        yield from enumerate(named, chunk.first_row)

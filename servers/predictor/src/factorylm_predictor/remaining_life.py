@@ -196,7 +196,7 @@ def lost_tags(model: LifeModel, run: Run) -> list[str]:
 
 def _features(model: LifeModel, run: Run, away: Floats) -> NDArray[np.float32]:
     age = (run.times[-1] - run.times[0]) / model.step + 1
-    return features_at(away, len(run), float(age))[None, :]
+    return np.asarray(features_at(away, len(run), float(age))[None, :], dtype=np.float32)
 
 
 def _refused_by_domain(model: LifeModel, run: Run, away: Floats, novelty: float) -> Refusal | None:
@@ -240,7 +240,7 @@ def _estimate(model: LifeModel, evidence: Evidence, features: NDArray[np.float32
         life=life * model.step,
         low=low * model.step,
         high=high * model.step,
-        high_open=high >= model.cap,
+        high_open=bool(high >= model.cap),
         median=float(np.median(samples)),
         samples=samples,
         confidence=_confidence(model.failures),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 from factorylm_schema.errors import MissingPartError, UnknownNameError
@@ -37,13 +37,13 @@ class Chunk:
         """The column as written; whole numbers from Parquet lose no digit and gain no '.0'."""
         column = self.columns[name]
         if column.dtype.kind == "U":
-            return column
+            return column.astype(np.str_)
         return np.array([f"{v:.15g}" for v in column.tolist()], dtype=np.str_)
 
     def numbers(self, name: str) -> Floats:
         """The column as numbers; what is not a number is NaN."""
         column = self.columns[name]
-        return numbers_from(column) if column.dtype.kind == "U" else column
+        return numbers_from(column.astype(np.str_)) if column.dtype.kind == "U" else column.astype(np.float64)
 
 
 def numbers_from(cells: Texts) -> Floats:
@@ -72,12 +72,42 @@ def is_blank(cell: str) -> bool:
     return cell.strip().lower() in _NO_VALUE
 
 
+class Table(Protocol):
+    """Rows that can be read more than once, in chunks."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in messages."""
+        ...
+
+    def header(self) -> list[str]:
+        """The column names."""
+        ...
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The rows, in order."""
+        ...
+
+
+def first_chunk(table: Table) -> Chunk:
+    """The first rows; a table without rows is an error."""
+    chunk = next(iter(table.chunks()), None)
+    if chunk is None or len(chunk) == 0:
+        raise DataError(f"{table.name} has a header and no rows", hint="export the data again")
+    return chunk
+
+
 @dataclass(frozen=True)
 class TableFile:
     """One CSV or Parquet file, opened anew for every pass."""
 
     path: Path
     chunk_rows: int = field(default=CHUNK_ROWS, kw_only=True)
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return self.path.name
 
     def header(self) -> list[str]:
         """The column names, in file order."""
@@ -89,13 +119,6 @@ class TableFile:
     def chunks(self) -> Iterator[Chunk]:
         """The rows, in file order."""
         return self._parquet_chunks() if self._is_parquet() else self._csv_chunks()
-
-    def first(self) -> Chunk:
-        """The first chunk; a file without rows is an error."""
-        chunk = next(self.chunks(), None)
-        if chunk is None:
-            raise DataError(f"{self.path.name} has a header and no rows", hint="export the data again")
-        return chunk
 
     def _is_parquet(self) -> bool:
         return self.path.suffix.lower() in {".parquet", ".pq"}
@@ -178,7 +201,7 @@ def _rows(stream: IO[str], delimiter: str | None) -> Iterator[list[str]]:
 
 def _parquet(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyarrow has no types
     try:
-        from pyarrow import parquet
+        from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingPartError(
             "reading Parquet needs pyarrow", hint="pip install 'factorylm-predictor[parquet]', or export CSV"
