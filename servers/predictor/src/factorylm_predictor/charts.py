@@ -45,7 +45,7 @@ class Ewma:
 
     def parts(self, away: Floats) -> Floats:
         """The size of each tag's shift."""
-        return np.abs(weighted_mean(away, SPAN))
+        return np.asarray(np.abs(weighted_mean(away, SPAN)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Principal:
         stacked = with_lags(away)
         coordinates = stacked @ self.axes
         if self.outside:
-            return np.maximum((stacked**2).sum(axis=1) - (coordinates**2).sum(axis=1), 0.0)
+            return np.asarray(np.maximum((stacked**2).sum(axis=1) - (coordinates**2).sum(axis=1), 0.0))
         return np.asarray((coordinates**2 / self.variances).sum(axis=1))
 
     def parts(self, away: Floats) -> Floats:
@@ -168,4 +168,4 @@ class TagCharts:
             np.nan_to_num(row, copy=False)
         row *= self._share
         self._mean += row
-        return np.abs(self._mean) * self._inverse_limit
+        return np.asarray(np.abs(self._mean) * self._inverse_limit, dtype=np.float32)

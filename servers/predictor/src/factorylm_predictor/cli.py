@@ -109,6 +109,7 @@ def _add_detect(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tags", type=_names, default=(), metavar="A,B", help="judge these alone; default: all")
     parser.add_argument("--method", choices=METHODS, default="auto", help="default: auto (tag charts, T² and Q)")
     parser.add_argument("--false-alarms", type=_share, default=0.01, metavar="P", help="share of rows; default: 0.01")
+    parser.add_argument("--persist", type=int, default=1, metavar="ROWS", help="rows an alarm must last; default: 1")
     _add_json(parser)
 
 
@@ -169,6 +170,12 @@ def _add_name(parser: argparse.ArgumentParser) -> None:
     _add_json(parser)
 
 
+def _add_example(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "example: factorylm-predictor example --out pumps"
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the files")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
+
+
 def _add_file(parser: argparse.ArgumentParser, name: str, text: str) -> None:
     parser.add_argument(name, type=Path, required=True, metavar="FILE", help=text)
 
@@ -203,4 +210,5 @@ _SUBCOMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Command
     "check": (_add_check, commands.check, "what is wrong with a data file, in plain words"),
     "trend": (_add_trend, commands.trend, "time until a health indicator reaches its limit"),
     "name": (_add_name, commands.name, "learn from labelled faults, or name new ones"),
+    "example": (_add_example, commands.example, "write simulated pump data to try all this on"),
 }

@@ -229,6 +229,14 @@ def _name_file(model: FaultModel, data: Path, out: Path) -> dict[str, int]:
     return dict(counts)
 
 
+def example(options: argparse.Namespace) -> None:
+    """Simulated data."""
+    from factorylm_predictor.example import write_example
+
+    for path in write_example(options.out, options.seed):
+        _say(str(path))
+
+
 def _fault_summary(card: dict[str, Any]) -> str:
     metrics = card["metrics"]
     return (

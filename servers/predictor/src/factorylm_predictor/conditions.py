@@ -143,7 +143,7 @@ def _spread(residuals: Floats, values: Floats) -> Floats:
 def _surface_terms(standard: Floats) -> Floats:
     pairs = combinations_with_replacement(range(standard.shape[1]), 2)
     squares = [standard[:, i] * standard[:, j] for i, j in pairs]
-    return np.column_stack([np.ones(len(standard)), standard, *squares])
+    return np.asarray(np.column_stack([np.ones(len(standard)), standard, *squares]))
 
 
 def _ridge(terms: Floats, sensors: Floats) -> Floats:
@@ -182,4 +182,4 @@ def _one_clustering(points: Floats, count: int, rng: np.random.Generator) -> Flo
         if np.allclose(moved, centres):
             break
         centres = moved
-    return centres
+    return np.asarray(centres)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from factorylm_schema.errors import BadRequestError
 from factorylm_skill.paging import page
+from factorylm_skill.tool import Arguments
 
 from factorylm_predictor import jobs, replies
 from factorylm_predictor import questions as ask
@@ -90,7 +91,7 @@ def fit(desk: Desk, asked: ask.Fit, say: Say) -> replies.FitReply:
 def predict(desk: Desk, asked: ask.Predict, _: Say) -> replies.PredictReply:
     """Remaining life of one machine in full, or of all as a table."""
     model = desk.model(asked.model)
-    _, answers = jobs.predict(model, desk.table(asked.data), now=_now())
+    answers = jobs.predict(model, desk.table(asked.data), now=_now())[1]
     answers.sort(key=lambda a: a.estimate.life if a.estimate else float("inf"))
     full = [estimate_answer(model, a) for a in answers]
     refused = sum(a.refusal is not None for a in answers)
@@ -234,7 +235,7 @@ def window(desk: Desk, asked: ask.Window, _: Say) -> replies.WindowReply:
         ages, sources = age_plan_answer(by_age), [asked.lives]
     elif asked.model and asked.data and asked.unit:
         model = desk.model(asked.model)
-        _, answers = jobs.predict(model, desk.table(asked.data), now=_now())
+        answers = jobs.predict(model, desk.table(asked.data), now=_now())[1]
         plan = jobs.plan_for_answer(model, jobs.answer_for_unit(answers, asked.unit), file)
         sources = [asked.data]
     else:
@@ -316,7 +317,7 @@ def evidence(desk: Desk, asked: ask.Evidence, _: Say) -> replies.EvidenceReply:
 def _file(
     desk: Desk,
     tool: str,
-    asked: ask.Arguments,
+    asked: Arguments,
     sources: list[str],
     summary: dict[str, Any],
     details: tuple[list[str], list[list[Any]]],

@@ -130,11 +130,11 @@ def name_faults(model: FaultModel, columns: Mapping[str, Floats]) -> list[NamedF
             raise UnknownNameError("column", name, columns, hint="the model was trained with it")
     table = with_derived({n: columns[n] for n in model.columns}, model.derived)
     matrix = np.column_stack(list(table.values())).astype(np.float32)
-    complete = np.isfinite(matrix).all(axis=1).tolist()
+    complete = np.asarray(np.isfinite(matrix).all(axis=1))
     filled = np.nan_to_num(matrix)
     shares = model.forest.by_member(filled)[:, 0, :] / _TREES
     novelty = model.gate.novelty(filled)
-    return [_named(model, s, float(n), c) for s, n, c in zip(shares, novelty, complete, strict=True)]
+    return [_named(model, shares[i], float(novelty[i]), bool(complete[i])) for i in range(len(matrix))]
 
 
 def _named(model: FaultModel, shares: Floats, novelty: float, complete: bool) -> NamedFault:

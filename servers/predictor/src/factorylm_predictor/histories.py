@@ -79,7 +79,7 @@ def read_histories(
     kind = clock_kind(first.columns[time])
     if kind is None:
         raise DataError(
-            f"'{time}' in {name} is neither a number nor an ISO timestamp (it starts with {first.texts(time)[0]!r})",
+            f"'{time}' in {name} is neither a number nor an ISO timestamp (it starts with {str(first.texts(time)[0])[:40]!r})",
             hint="name the time column with --time",
         )
     if columns is None:

@@ -35,7 +35,7 @@ class SeriesTable:
         """All moments at once; a series is short."""
         moments: list[datetime] = sorted({t for s in self._series for t in s.times})
         row = {moment: i for i, moment in enumerate(moments)}
-        columns: dict[str, np.ndarray] = {TIME: np.array([m.isoformat() for m in moments], dtype=np.str_)}  # type: ignore[type-arg]
+        columns: dict[str, np.ndarray] = {TIME: np.array([m.isoformat() for m in moments], dtype=np.str_)}
         for series in self._series:
             values = np.full(len(moments), np.nan)
             for moment, value in zip(series.times, series.values, strict=True):
