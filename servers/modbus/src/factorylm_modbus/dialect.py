@@ -26,16 +26,20 @@ class DeviceOptions(BaseModel):
     ] = None
     max_registers: Annotated[int, Field(ge=1, le=125, description="most registers in one request")] = 125
     max_bits: Annotated[int, Field(ge=1, le=2000, description="most coils or inputs in one request")] = 2000
-    max_gap: Annotated[int, Field(ge=0, le=2000, description="unwanted addresses read along to save a request")] = 16
-    forbidden: Annotated[list[str], Field(description="ranges never to be read: hr@200..hr@299 or 40201..40300")] = (
-        Field(default_factory=list)
-    )
+    max_gap: Annotated[
+        int, Field(ge=0, le=2000, description="unwanted addresses read along to save a request")
+    ] = 16
+    forbidden: Annotated[
+        list[str], Field(description="ranges never to be read: hr@200..hr@299 or 40201..40300")
+    ] = Field(default_factory=list)
     one_request_per_tag: Annotated[bool, Field(description="never read two tags in one request")] = False
     write_function: Annotated[
         Literal["single", "multiple"],
         Field(description="single: FC5 and FC6 where they fit; multiple: always FC15 and FC16"),
     ] = "single"
-    max_in_flight: Annotated[int, Field(ge=1, le=16, description="unanswered requests on one TCP connection")] = 1
+    max_in_flight: Annotated[
+        int, Field(ge=1, le=16, description="unanswered requests on one TCP connection")
+    ] = 1
     connections: Annotated[int, Field(ge=1, le=8, description="TCP connections side by side")] = 1
     pause_ms: Annotated[float, Field(ge=0, le=5000, description="silence between two requests")] = 0.0
     reply_timeout_s: Annotated[
@@ -45,7 +49,9 @@ class DeviceOptions(BaseModel):
         float | None,
         Field(ge=0, le=25, description="RTU: how much later an answer can still come; as reply_timeout_s"),
     ] = None
-    scan_units: Annotated[str, Field(description="diagnose also asks these unit ids, at most 32: 1-10 or 1,2,17")] = ""
+    scan_units: Annotated[
+        str, Field(description="diagnose also asks these unit ids, at most 32: 1-10 or 1,2,17")
+    ] = ""
     probe_rare_functions: Annotated[
         bool, Field(description="diagnose also tries FC8, FC11 and FC17, which upset some devices")
     ] = False
@@ -93,9 +99,9 @@ class TagOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     byte_order: Annotated[ByteOrder | None, Field(description="this tag's own; also of one register")] = None
-    bits: Annotated[dict[int, str], Field(description="names of single bits; the value is the list of those set")] = (
-        Field(default_factory=dict)
-    )
+    bits: Annotated[
+        dict[int, str], Field(description="names of single bits; the value is the list of those set")
+    ] = Field(default_factory=dict)
 
     @field_validator("bits", mode="before")
     @classmethod
@@ -161,7 +167,9 @@ def check_tag(tag: Tag, device: Device) -> None:
     if range_ := options.forbids(span):
         raise ValueError(f"lies in the forbidden range {range_}")
     if span.count > options.limits.most(address.table):
-        raise ValueError(f"takes {span.count} registers, max_registers allows {options.max_registers} in one request")
+        raise ValueError(
+            f"takes {span.count} registers, max_registers allows {options.max_registers} in one request"
+        )
     if own.byte_order and address.order and own.byte_order != address.order:
         raise ValueError(f"the address says {address.order}, byte_order says {own.byte_order}")
     order = own.byte_order or address.order

@@ -130,7 +130,9 @@ def readings_of(
     """One reading per place, in order; `answers` counts only the places that were asked for."""
     asked = count()
     return [
-        _misplaced(place, time) if isinstance(place, Misplaced) else _reading(place, *answers[next(asked)], time)
+        _misplaced(place, time)
+        if isinstance(place, Misplaced)
+        else _reading(place, *answers[next(asked)], time)
         for place in places
     ]
 
@@ -146,7 +148,9 @@ def _misplaced(place: Misplaced, time: datetime) -> Reading:
 
 
 def _none(tag: Tag, told: str, time: datetime, quality: Quality, problem: str, hint: str) -> Reading:
-    return Reading(tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told)
+    return Reading(
+        tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told
+    )
 
 
 def _fences(options: DeviceOptions, units: Iterable[int]) -> Iterator[Span]:

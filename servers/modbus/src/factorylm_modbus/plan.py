@@ -125,7 +125,9 @@ class _Walls:
         return self.ends[bisect_left(self.starts, start)]
 
 
-def _parted(group: Iterable[int], wanted: Sequence[Span], walls: _Walls) -> tuple[list[int], list[int]]:
+def _parted(
+    group: Iterable[int], wanted: Sequence[Span], walls: _Walls
+) -> tuple[list[int], list[int]]:
     """Those that can share a request, and those that hold a closed span themselves."""
     free: list[int] = []
     shut: list[int] = []
@@ -157,7 +159,9 @@ def _clusters(order: Sequence[int], wanted: Sequence[Span], max_gap: int) -> lis
     return clusters
 
 
-def _filled(pending: deque[int], wanted: Sequence[Span], limits: Limits, walls: _Walls) -> tuple[list[int], list[int]]:
+def _filled(
+    pending: deque[int], wanted: Sequence[Span], limits: Limits, walls: _Walls
+) -> tuple[list[int], list[int]]:
     """All that a request from the leftmost wanted address can bring, and what it had to leave."""
     first = wanted[pending[0]]
     end = min(first.start + limits.most(first.table), walls.behind(first.start))

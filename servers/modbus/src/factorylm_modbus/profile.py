@@ -28,7 +28,9 @@ class Profile:
 
 def profile_names() -> list[str]:
     """Every profile in this package."""
-    return sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml"))
+    return sorted(
+        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
+    )
 
 
 @cache

@@ -113,7 +113,9 @@ class Session:
         failures = await asyncio.gather(*jobs)
         return next(filter(None, failures), None)
 
-    async def _share(self, at: int, batch: Batch, which: Sequence[int], deadline: float) -> DeviceError | None:
+    async def _share(
+        self, at: int, batch: Batch, which: Sequence[int], deadline: float
+    ) -> DeviceError | None:
         try:
             line = await self._line(at, deadline)
             await self._ask_on(line, batch, which, deadline)
@@ -248,7 +250,9 @@ async def _open_serial(serial: SerialLine, manners: Manners) -> Line:
             stopbits=serial.stopbits,
         )
     except RuntimeError as error:
-        raise MissingPartError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
+        raise MissingPartError(
+            "serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'"
+        ) from error
     await asyncio.sleep(0)  # its reader is set up in the next turn of the loop
     line = cast(Line, protocol)
     line.connection_made(transport)
