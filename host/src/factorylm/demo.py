@@ -1,4 +1,4 @@
-"""`factorylm demo`: a simulated device on a real socket, a real server process, a real MCP client; every answer is live."""
+"""`factorylm demo`: a simulated device on a real socket, a server process, a real MCP client; every answer is live."""
 
 import argparse
 import json
@@ -19,7 +19,7 @@ from mcp import Client
 from mcp.client.session import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
-from factorylm.printing import print_line
+from factorylm.printing import print_line, print_table
 
 _WIDTH = 100
 
@@ -114,13 +114,10 @@ class Walk:
         """Print the question, the call, the answer and what it cost; fail where the outcome is not the expected one."""
         print_line()
         print_line(question)
-        print_line(f"  {tool} {json.dumps(arguments)}"[: _WIDTH * 2])
+        print_line(f"  {tool} {_cut(json.dumps(arguments))}")
         result = await self._call(tool, **arguments)
         text = "".join(block.text for block in result.content if isinstance(block, types.TextContent))
-        for start in range(0, min(len(text), 8 * _WIDTH), _WIDTH):
-            print_line(f"  | {text[start : start + _WIDTH]}")
-        if len(text) > 8 * _WIDTH:
-            print_line(f"  | … {len(text):,} characters in all")
+        _print_answer(result, text)
         if result.is_error is not refused:
             raise DemoError(f"{tool} {'failed' if result.is_error else 'was not refused'}: {text[:300]}")
         return {} if refused else dict(result.structured_content)
@@ -131,6 +128,23 @@ class Walk:
         result = await self.client.call_tool(tool, arguments)
         assert isinstance(result, types.CallToolResult)
         return result
+
+
+def _print_answer(result: types.CallToolResult, text: str) -> None:
+    """Tables as tables; the rest as the assistant sees it."""
+    answer = result.structured_content
+    if not isinstance(answer, dict) or "columns" not in answer:
+        print_line(f"  {text}")
+        return
+    print_table(answer["columns"], [[_cut(cell) for cell in row] for row in answer["rows"]], indent="  ")
+    rest = {key: value for key, value in answer.items() if key not in ("columns", "rows", "samples") and value}
+    if rest:
+        print_line(f"  {_cut(json.dumps(rest, ensure_ascii=False))}")
+    print_line(f"  ({len(text):,} characters for the assistant)")
+
+
+def _cut(value: Any) -> Any:
+    return value[: _WIDTH - 1] + "…" if isinstance(value, str) and len(value) > _WIDTH else value
 
 
 async def _keep(port: int) -> None:

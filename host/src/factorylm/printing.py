@@ -17,14 +17,14 @@ def print_json(value: Any) -> None:
     print_line(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], indent: str = "") -> None:
     """Aligned columns; numbers to the right."""
     texts = [list(columns), *([_cell(cell) for cell in row] for row in rows)]
     widths = [max(len(row[i]) for row in texts) for i in range(len(columns))]
     right = [all(isinstance(row[i], int | float) for row in rows) and bool(rows) for i in range(len(columns))]
     for row in texts:
         cells = [c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)]
-        print_line("  ".join(cells).rstrip())
+        print_line(indent + "  ".join(cells).rstrip())
 
 
 def _cell(value: Any) -> str:

@@ -116,7 +116,8 @@ class _Reader:
         dialect = self._dialect(device, key)
         if dialect:
             options = self._options(dialect.device_options, options, key, _DEVICE_KEYS | {"tags", "tag_tables"})
-            device = device.model_copy(update={"options": options})
+        device = device.model_copy(update={"options": options})
+        if dialect:
             self._checked(lambda: dialect.check_device(device), key)
         tags = self._tags(device, table, dialect)
         return device.model_copy(update={"tags": tags}) if len(self.faults) == before else None

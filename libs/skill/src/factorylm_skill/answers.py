@@ -70,7 +70,7 @@ class WriteTag(Arguments):
 class TableAnswer(BaseModel):
     """A page of rows; `cursor` continues where `truncated` is true."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     columns: list[str]
     rows: list[Row]
@@ -81,7 +81,7 @@ class TableAnswer(BaseModel):
 class ToldProblem(BaseModel):
     """One tag without a good value."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     tag: str
     quality: str
@@ -98,7 +98,7 @@ class ReadAnswer(BaseModel):
     a column `time` holds them.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     time: str
     columns: list[str]
@@ -111,7 +111,7 @@ class ReadAnswer(BaseModel):
 class SampleAnswer(BaseModel):
     """Statistics per tag, a downsampled table (seconds since `time`), and a handle per series."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     time: str
     columns: list[str]
@@ -124,7 +124,7 @@ class SampleAnswer(BaseModel):
 class DiagnoseAnswer(BaseModel):
     """The ladder; `verdict` names the first failed step."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     verdict: str
     columns: list[str]
@@ -135,7 +135,7 @@ class DiagnoseAnswer(BaseModel):
 class WriteAnswer(BaseModel):
     """What the write did; `outcome` is written, differs (reads back otherwise) or unknown (no answer)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
     tag: str
     outcome: str

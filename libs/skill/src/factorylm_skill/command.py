@@ -1,6 +1,7 @@
 """The command line that every skill has: `factorylm-modbus --simulate`, `factorylm-s7 --plant plant.toml` …"""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
@@ -37,12 +38,29 @@ def told_to_the_operator(run: Callable[[], object]) -> int:
     """Run it; a failure is one message on stderr, not a traceback."""
     try:
         run()
-    except FactoryLMError as error:
+    except BaseException as caught:  # noqa: BLE001 (told by kind; what is not ours is raised again)
+        return _told(_single(caught))
+    return DONE
+
+
+def _told(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return DONE
+    if isinstance(error, FactoryLMError):
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
         return FAILED
-    except KeyboardInterrupt:
-        return DONE
-    return DONE
+    if isinstance(error, BrokenPipeError):
+        # whoever read our output has gone (`| head`); what is left to flush goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    raise error
+
+
+def _single(error: BaseException) -> BaseException:
+    """The one error inside the groups that task groups wrap around it."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 def skill_parser(skill: Skill) -> argparse.ArgumentParser:

@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger("factorylm")
 
+# less than a process has after SIGTERM (process.py)
+_FAREWELL_S = 1.0
+
 
 @dataclass
 class Line:
@@ -49,7 +52,9 @@ class Line:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End what is under way and drop the connection."""
+        """Let what is under way end, if it ends soon; drop the connection."""
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=_FAREWELL_S)
         for task in list(self._jobs):
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)

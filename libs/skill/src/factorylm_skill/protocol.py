@@ -12,7 +12,7 @@ from factorylm_skill.sampling import sample_tool
 from factorylm_skill.simulation import Simulates
 from factorylm_skill.skill import OpenSkill, Settings
 from factorylm_skill.tool import ServedTool
-from factorylm_skill.writing import write_tool
+from factorylm_skill.writing import write_gate
 
 MakesTools = Callable[[Devices, Settings], Sequence[ServedTool]]
 
@@ -49,6 +49,12 @@ class ProtocolSkill:
         if self.browses:
             tools.append(browse_tool(self.name, devices, self.browses))
         tools.extend(self.more_tools(devices, settings))
-        if settings.allow_writes:
-            tools.append(write_tool(self.name, devices, settings))
-        return OpenSkill(tools=tools, close=devices.close)
+        if not settings.allow_writes:
+            return OpenSkill(tools=tools, close=devices.close)
+        gate = write_gate(devices, settings)
+
+        async def close() -> None:
+            await gate.finish()
+            await devices.close()
+
+        return OpenSkill(tools=[*tools, gate.tool(self.name)], close=close)

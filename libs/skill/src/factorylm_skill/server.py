@@ -8,6 +8,7 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from factorylm_skill.boundary import call_tool, named
 from factorylm_skill.call import Call
@@ -42,7 +43,7 @@ def build_server(
     ) -> types.CallToolResult | types.InputRequiredResult:
         return await call_tool(tools, Call(context, params))
 
-    server: Server[Any] = Server(
+    server: Server[Any] = _EraServer(
         name,
         title=title,
         version=version,
@@ -56,6 +57,16 @@ def build_server(
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=name))
     serve_documents(server, documents)
     return server
+
+
+class _EraServer(Server[Any]):
+    """Offers SKILL.md to modern clients only: some hosts of the handshake era add tools of their own for resources."""
+
+    def get_capabilities(self, *arguments: Any, protocol_version: str | None = None, **options: Any) -> Any:
+        capabilities = super().get_capabilities(*arguments, protocol_version=protocol_version, **options)
+        if protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return capabilities
+        return capabilities.model_copy(update={"resources": None, "extensions": None})
 
 
 def _input_schemas(tools: Mapping[str, ServedTool]) -> Any:

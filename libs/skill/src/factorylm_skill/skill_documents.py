@@ -29,6 +29,12 @@ class SkillDocument:
         """Where clients read it."""
         return f"skill://{self.head['name']}/SKILL.md"
 
+    def resource(self) -> types.Resource:
+        """Its line in `resources/list`."""
+        return types.Resource(
+            uri=self.uri, name=self.head["name"], description=self.head["description"], mime_type="text/markdown"
+        )
+
     def entry(self) -> dict[str, Any]:
         """Its line in `skills/list`."""
         content = self.text.encode()
@@ -50,11 +56,7 @@ class GetSkillParams(types.RequestParams):
 
 
 def serve_documents(server: Server[Any], documents: Sequence[SkillDocument]) -> None:
-    """Answer for these documents.
-
-    `resources/list` stays unserved: where it is offered, some hosts add tools of their own for it, and the
-    extension finds its files without.
-    """
+    """Answer for these documents, also as resources, which the extension demands."""
     if not documents:
         return
     by_uri = {document.uri: document for document in documents}
@@ -77,6 +79,10 @@ def serve_documents(server: Server[Any], documents: Sequence[SkillDocument]) -> 
         text = types.TextResourceContents(uri=document.uri, mime_type="text/markdown", text=document.text)
         return types.ReadResourceResult(contents=[text])
 
+    async def on_resources(_: ServerRequestContext[Any], __: types.PaginatedRequestParams) -> types.ListResourcesResult:
+        return types.ListResourcesResult(resources=[document.resource() for document in documents])
+
+    server.add_request_handler("resources/list", types.PaginatedRequestParams, on_resources)
     server.add_request_handler("skills/list", types.PaginatedRequestParams, on_list)
     server.add_request_handler("skills/get", GetSkillParams, on_get)
     server.add_request_handler("resources/read", types.ReadResourceRequestParams, on_read)

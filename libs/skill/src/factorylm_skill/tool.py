@@ -18,7 +18,7 @@ WireAnswer = types.CallToolResult | types.InputRequiredResult
 class Arguments(BaseModel):
     """Every tool's arguments: unknown names are refused and nothing is coerced ("3" is not 3)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class ServedTool(Protocol):

@@ -38,25 +38,11 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def write_tool(prefix: str, devices: Devices, settings: Settings) -> Tool:
-    """The tool; exists only when the operator started the server with --allow-writes (the first lock)."""
+def write_gate(devices: Devices, settings: Settings) -> "WriteGate":
+    """The gate; made only when the operator started the server with --allow-writes (the first lock)."""
     if settings.audit is None:
         raise AuditError("writes need an audit log", hint="Pass --audit FILE")
-    gate = WriteGate(devices=devices, audit=settings.audit, by_plan=settings.approve == "plan")
-    return Tool(
-        name=f"{prefix}_write_tag",
-        title="Write a tag",
-        description="Writes one tag that the plant file allows, after a person approved it, and reads it back.",
-        arguments=WriteTag,
-        result=WriteAnswer,
-        run=gate.run,
-        read_only=False,
-        destructive=True,
-        idempotent=False,
-        open_world=True,
-        # a person needs time to decide
-        timeout_s=LIFETIME.total_seconds() + 25,
-    )
+    return WriteGate(devices=devices, audit=settings.audit, by_plan=settings.approve == "plan")
 
 
 @dataclass
@@ -74,6 +60,27 @@ class WriteGate:
 
     def __post_init__(self) -> None:
         self.plans = PlanBook(clock=lambda: self.clock())
+
+    def tool(self, prefix: str) -> Tool:
+        """`<prefix>_write_tag`."""
+        return Tool(
+            name=f"{prefix}_write_tag",
+            title="Write a tag",
+            description="Writes one tag that the plant file allows, after a person approved it, and reads it back.",
+            arguments=WriteTag,
+            result=WriteAnswer,
+            run=self.run,
+            read_only=False,
+            destructive=True,
+            idempotent=False,
+            open_world=True,
+            # a person needs time to decide
+            timeout_s=LIFETIME.total_seconds() + 25,
+        )
+
+    async def finish(self) -> None:
+        """Wait until every write that has begun is recorded."""
+        await asyncio.gather(*self._begun, return_exceptions=True)
 
     async def run(self, asked: WriteTag, call: Call) -> WriteAnswer | types.InputRequiredResult:
         """Refused, asked back, or done; refusals and outcomes are audited, a question is not yet an attempt."""

@@ -27,7 +27,7 @@ class Table(StrEnum):
     @property
     def of_bits(self) -> bool:
         """One bit an address; otherwise one 16-bit register."""
-        return self in (Table.COIL, Table.DISCRETE_INPUT)
+        return self is Table.COIL or self is Table.DISCRETE_INPUT
 
     @property
     def writable(self) -> bool:
@@ -177,9 +177,7 @@ def parse(text: str, type_name: str = "") -> Address:
     bits = _bits(found, table)
     kind, length = _type(found, table, bits, type_name)
     unit, order = _settings(found)
-    address = Address(
-        table=table, offset=offset, type=kind, length=length, bits=bits, unit=unit, order=order
-    )
+    address = Address(table=table, offset=offset, type=kind, length=length, bits=bits, unit=unit, order=order)
     if offset + address.count > _LAST + 1:
         raise ValueError(f"{text[:80]!r} ends after the last address, 65536")
     if order and (table.of_bits or bits):
@@ -243,9 +241,7 @@ def _bits(found: re.Match[str], table: Table) -> tuple[int, int] | None:
     return low, high
 
 
-def _type(
-    found: re.Match[str], table: Table, bits: tuple[int, int] | None, type_name: str
-) -> tuple[DataType, int]:
+def _type(found: re.Match[str], table: Table, bits: tuple[int, int] | None, type_name: str) -> tuple[DataType, int]:
     """The type stated in the address or beside it; both may state it if they agree."""
     written = _named_type(found["type"] or "", found["length"])
     beside = _type_beside(type_name)

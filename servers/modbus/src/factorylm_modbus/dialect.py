@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from factorylm_schema import Device, PlantDialect, Tag
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from factorylm_modbus.address import ByteOrder, DataType, parse, parse_range
+from factorylm_modbus.address import Address, ByteOrder, DataType, parse, parse_range
 from factorylm_modbus.endpoint import Link, parse_url
 from factorylm_modbus.plan import Limits, Span
+from factorylm_modbus.profile import profile_names
 
 _SCAN = re.compile(r"(\d{1,3})(?:-(\d{1,3}))?")
 _MOST_SCANNED = 32
@@ -26,20 +27,16 @@ class DeviceOptions(BaseModel):
     ] = None
     max_registers: Annotated[int, Field(ge=1, le=125, description="most registers in one request")] = 125
     max_bits: Annotated[int, Field(ge=1, le=2000, description="most coils or inputs in one request")] = 2000
-    max_gap: Annotated[
-        int, Field(ge=0, le=2000, description="unwanted addresses read along to save a request")
-    ] = 16
-    forbidden: Annotated[
-        list[str], Field(description="ranges never to be read: hr@200..hr@299 or 40201..40300")
-    ] = Field(default_factory=list)
+    max_gap: Annotated[int, Field(ge=0, le=2000, description="unwanted addresses read along to save a request")] = 16
+    forbidden: Annotated[list[str], Field(description="ranges never to be read: hr@200..hr@299 or 40201..40300")] = (
+        Field(default_factory=list)
+    )
     one_request_per_tag: Annotated[bool, Field(description="never read two tags in one request")] = False
     write_function: Annotated[
         Literal["single", "multiple"],
         Field(description="single: FC5 and FC6 where they fit; multiple: always FC15 and FC16"),
     ] = "single"
-    max_in_flight: Annotated[
-        int, Field(ge=1, le=16, description="unanswered requests on one TCP connection")
-    ] = 1
+    max_in_flight: Annotated[int, Field(ge=1, le=16, description="unanswered requests on one TCP connection")] = 1
     connections: Annotated[int, Field(ge=1, le=8, description="TCP connections side by side")] = 1
     pause_ms: Annotated[float, Field(ge=0, le=5000, description="silence between two requests")] = 0.0
     reply_timeout_s: Annotated[
@@ -49,9 +46,7 @@ class DeviceOptions(BaseModel):
         float | None,
         Field(ge=0, le=25, description="RTU: how much later an answer can still come; as reply_timeout_s"),
     ] = None
-    scan_units: Annotated[
-        str, Field(description="diagnose also asks these unit ids, at most 32: 1-10 or 1,2,17")
-    ] = ""
+    scan_units: Annotated[str, Field(description="diagnose also asks these unit ids, at most 32: 1-10 or 1,2,17")] = ""
     probe_rare_functions: Annotated[
         bool, Field(description="diagnose also tries FC8, FC11 and FC17, which upset some devices")
     ] = False
@@ -99,9 +94,9 @@ class TagOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     byte_order: Annotated[ByteOrder | None, Field(description="this tag's own; also of one register")] = None
-    bits: Annotated[
-        dict[int, str], Field(description="names of single bits; the value is the list of those set")
-    ] = Field(default_factory=dict)
+    bits: Annotated[dict[int, str], Field(description="names of single bits; the value is the list of those set")] = (
+        Field(default_factory=dict)
+    )
 
     @field_validator("bits", mode="before")
     @classmethod
@@ -161,14 +156,17 @@ def check_device(device: Device) -> None:
 def check_tag(tag: Tag, device: Device) -> None:
     """Address, type, and the device's limits."""
     address = parse(tag.address, tag.type)
-    options, own = options_of(device), TagOptions.model_validate(tag.options)
-    unit = parse_url(device.url).unit if address.unit is None else address.unit
-    span = Span(unit, address.table, address.offset, address.offset + address.count)
+    check_fit(tag, address, TagOptions.model_validate(tag.options), options_of(device))
+
+
+def check_fit(tag: Tag, address: Address, own: TagOptions, options: DeviceOptions) -> None:
+    """The tag's keys fit its address, and its address the device."""
+    span = Span(0, address.table, address.offset, address.offset + address.count)
     if range_ := options.forbids(span):
-        raise ValueError(f"lies in the forbidden range {range_}")
-    if span.count > options.limits.most(address.table):
+        raise ValueError(f"{address.canonical} lies in the forbidden range {range_}")
+    if span.size > options.limits.most(address.table):
         raise ValueError(
-            f"takes {span.count} registers, max_registers allows {options.max_registers} in one request"
+            f"{address.canonical} takes {span.size} registers, one request of this device {options.max_registers}"
         )
     if own.byte_order and address.order and own.byte_order != address.order:
         raise ValueError(f"the address says {address.order}, byte_order says {own.byte_order}")
@@ -177,6 +175,10 @@ def check_tag(tag: Tag, device: Device) -> None:
         raise ValueError("a STRING is ABCD (first character in the high byte) or BADC (in the low byte)")
     if own.bits and (address.bits is not None or address.type not in (DataType.UINT, DataType.UDINT)):
         raise ValueError(f"bits name the single bits of a UINT or UDINT, not of {address.canonical}")
+    _check_writable(tag, address, own)
+
+
+def _check_writable(tag: Tag, address: Address, own: TagOptions) -> None:
     if tag.write and not address.table.writable:
         raise ValueError(f"has write limits, but a {address.table} is read-only in Modbus")
     if tag.write and own.bits:
@@ -184,8 +186,6 @@ def check_tag(tag: Tag, device: Device) -> None:
 
 
 def _check_profile(options: DeviceOptions) -> None:
-    from factorylm_modbus.profile import profile_names
-
     if options.profile and options.profile not in profile_names():
         raise ValueError(f"there is no profile {options.profile!r}; there are {', '.join(profile_names())}")
 

@@ -6,15 +6,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
-from factorylm_schema import Device, DeviceError, Diagnosis, Identity, Reading, Tag, Value, WriteRefusedError
+from factorylm_schema import (
+    Device,
+    DeviceError,
+    DeviceRefusedError,
+    Diagnosis,
+    Identity,
+    Quality,
+    Reading,
+    Tag,
+    Value,
+    WriteRefusedError,
+)
 from factorylm_skill.driver import BrowsePage
 from factorylm_skill.engineering import to_raw
 
 from factorylm_modbus import pdu
 from factorylm_modbus.address import Table
-from factorylm_modbus.diagnosis import Ladder, identity_of
+from factorylm_modbus.diagnosis import Ladder
 from factorylm_modbus.dialect import DeviceOptions, options_of
 from factorylm_modbus.endpoint import Endpoint, Link, parse_url
+from factorylm_modbus.identification import identity_of
 from factorylm_modbus.layout import Layout, Misplaced, Place, place_of, readings_of
 from factorylm_modbus.line import Answer
 from factorylm_modbus.plan import Block, Span, between, halves
@@ -25,6 +37,7 @@ from factorylm_modbus.values import encode, masks
 
 # Exceptions that can mean one address among many, or too many at once: such a block is worth asking in parts
 _WORTH_PARTING = (2, 3)
+_NO_SUCH_FUNCTION = 1
 _MOST_REMEMBERED = 4096
 
 
@@ -60,6 +73,11 @@ class ModbusDriver:
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order."""
+        layout, answers = await self.fetch(tags)
+        return readings_of(layout.places, answers, self.now())
+
+    async def fetch(self, tags: Sequence[Tag]) -> tuple[Layout, dict[int, tuple[Span, Answer]]]:
+        """What the device answers for `tags`, before it is made into readings."""
         layout = self._laid_out(tags)
         answers: dict[int, tuple[Span, Answer]] = {}
         if layout.blocks:
@@ -68,12 +86,17 @@ class ModbusDriver:
             doubtful = self._noted(layout, layout.blocks, first, answers)
             if doubtful:
                 await self._parted(layout, doubtful, answers, deadline)
-        return readings_of(layout.places, answers, self.now())
+        return layout, answers
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
         request = self._write_request(tag, value)
-        await self._session.ask_once(request, self._deadline())
+        try:
+            await self._session.ask_once(request, self._deadline())
+        except pdu.ModbusRefusedError as error:
+            if request.function == pdu.MASK_WRITE and error.exception == _NO_SUCH_FUNCTION:
+                raise _no_mask_write(tag) from error
+            raise
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """Modbus cannot list what a device has; the register maps of known products can."""
@@ -83,15 +106,15 @@ class ModbusDriver:
         """The ladder from the name to the data."""
         places = [self._place(tag) for tag in self.device.tags.values()]
         ladder = Ladder(
-            device=self.device,
             endpoint=self._endpoint,
             options=self._options,
             session=self._session,
-            fresh_session=partial(_session, self.device, self._endpoint, self._options),
+            scan_session=partial(_session, self.device, self._endpoint, self._options),
             places=[place for place in places if isinstance(place, Place)],
             read=self.read,
+            budget_s=self.device.timeout_s,
         )
-        return await ladder.climb(self._deadline())
+        return await ladder.climb(self.device.name)
 
     async def close(self) -> None:
         """Drop the connection."""
@@ -107,7 +130,7 @@ class ModbusDriver:
         return self._layout
 
     def _place(self, tag: Tag) -> Place | Misplaced:
-        return place_of(tag, self.device, self._options, self._endpoint.unit)
+        return place_of(tag, self._options, self._endpoint.unit)
 
     def _noted(
         self,
@@ -203,12 +226,22 @@ def _request(place: Place, raw: Value, *, multiple: bool) -> pdu.Request:
     return pdu.write_registers(unit, offset, data)
 
 
+def _no_mask_write(tag: Tag) -> DeviceRefusedError:
+    return DeviceRefusedError(
+        f"{tag.id} is part of a register, and the device has no mask write (FC22) to change only that part",
+        hint="Reading the register and writing it back races the device's own program, so it is not done; "
+        "use a coil, or a register of its own, for this bit",
+        quality=Quality.BadWriteNotSupported,
+    )
+
+
 def _worth_parting(answer: Answer) -> bool:
     return isinstance(answer, pdu.ModbusRefusedError) and answer.exception in _WORTH_PARTING
 
 
-def _session(device: Device, endpoint: Endpoint, options: DeviceOptions) -> Session:
-    patience_s = options.reply_timeout_s or min(1.0, device.timeout_s / 2)
+def _session(device: Device, endpoint: Endpoint, options: DeviceOptions, patience_s: float | None = None) -> Session:
+    """The device's connections, with its manners; `patience_s` is for a scan, where silence is the rule."""
+    patience_s = patience_s or options.reply_timeout_s or min(1.0, device.timeout_s / 2)
     manners = Manners(
         patience_s=min(patience_s, device.timeout_s),
         late_reply_s=patience_s if options.late_reply_s is None else options.late_reply_s,

@@ -88,9 +88,7 @@ def _query(text: str, known: tuple[str, ...], link: Link) -> dict[str, str]:
     query: dict[str, str] = {}
     for key, value in parse_qsl(text, keep_blank_values=True):
         if key not in known:
-            raise ValueError(
-                f"{key!r} is not known in a {link} URL; did you mean {', '.join(nearest(key, known))}?"
-            )
+            raise ValueError(f"{key!r} is not known in a {link} URL; did you mean {', '.join(nearest(key, known))}?")
         if key in query:
             raise ValueError(f"{key!r} is in the URL twice")
         query[key] = value

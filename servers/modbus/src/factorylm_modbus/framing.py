@@ -107,9 +107,9 @@ def _rtu_length(buffer: bytearray) -> int | None:
     function = buffer[1]
     if function & 0x80:
         return 5
-    if function in (1, 2, 3, 4):
+    if function in (1, 2, 3, 4, 17):
         return 5 + buffer[2]
-    if function in (5, 6, DIAGNOSTICS, 15, 16):
+    if function in (5, 6, DIAGNOSTICS, 11, 15, 16):
         return 8
     if function == MASK_WRITE:
         return 10

@@ -1,21 +1,21 @@
 """Which registers a set of tags needs, and what each tag's registers say when they have come. Pure."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from operator import is_
 
-from factorylm_schema import Device, Quality, Reading, Tag, Value
+from factorylm_schema import Quality, Reading, Tag, Value
 from factorylm_skill.engineering import to_reading
 from pydantic import ValidationError
 
 from factorylm_modbus.address import Address, ByteOrder, DataType, parse, parse_range
-from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_tag
+from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_fit
 from factorylm_modbus.line import Answer
 from factorylm_modbus.pdu import Request, bit
 from factorylm_modbus.plan import Block, Span, plan
-from factorylm_modbus.values import decode
+from factorylm_modbus.values import decode, decoder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,6 +29,7 @@ class Place:
     order_is_told: bool
     bits: dict[int, str]
     told: str
+    decode: Callable[[bytes], Value]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,12 +42,12 @@ class Misplaced:
     hint: str = ""
 
 
-def place_of(tag: Tag, device: Device, options: DeviceOptions, unit: int) -> Place | Misplaced:
+def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
     """The place of `tag`; a raw address typed by a model is checked here like one in the plant file."""
     try:
         address = parse(tag.address, tag.type)
         own = TagOptions.model_validate(tag.options)
-        check_tag(tag, device)
+        check_fit(tag, address, own, options)
     except ValidationError as error:
         return Misplaced(tag=tag, quality=Quality.BadConfigurationError, problem=str(error.errors()[0]["msg"]))
     except ValueError as error:
@@ -66,6 +67,7 @@ def place_of(tag: Tag, device: Device, options: DeviceOptions, unit: int) -> Pla
         order_is_told=told,
         bits=own.bits,
         told=address.told,
+        decode=_decoder(address, order, own.bits),
     )
 
 
@@ -84,16 +86,16 @@ def order_of(address: Address, own: TagOptions, options: DeviceOptions) -> tuple
 
 def cut_out(place: Place, block: Span, answer: bytes) -> bytes:
     """The part of a read answer (byte count and data) that belongs to `place`; one byte for a coil."""
-    at = place.span.start - block.start
-    if place.address.table.of_bits:
-        return bytes((bit(answer[1:], at),))
-    return answer[1 + 2 * at : 1 + 2 * (at + place.span.count)]
+    _, table, start, end = place.span
+    if table.of_bits:
+        return bytes((bit(answer[1:], start - block.start),))
+    return answer[1 + 2 * (start - block.start) : 1 + 2 * (end - block.start)]
 
 
 def reading_of(place: Place, data: bytes, time: datetime) -> Reading:
     """What `data` says for the tag of `place`."""
     try:
-        value = _value(place, data)
+        value = place.decode(data)
     except ValueError as error:
         hint = "Check the tag's type and byte order against the device's manual"
         bad = _none(place.tag, place.told, time, Quality.BadDecodingError, str(error), hint)
@@ -130,9 +132,7 @@ def readings_of(
     """One reading per place, in order; `answers` counts only the places that were asked for."""
     asked = count()
     return [
-        _misplaced(place, time)
-        if isinstance(place, Misplaced)
-        else _reading(place, *answers[next(asked)], time)
+        _misplaced(place, time) if isinstance(place, Misplaced) else _reading(place, *answers[next(asked)], time)
         for place in places
     ]
 
@@ -148,9 +148,7 @@ def _misplaced(place: Misplaced, time: datetime) -> Reading:
 
 
 def _none(tag: Tag, told: str, time: datetime, quality: Quality, problem: str, hint: str) -> Reading:
-    return Reading(
-        tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told
-    )
+    return Reading(tag=tag.id, unit=tag.unit, time=time, quality=quality, problem=problem, hint=hint, address=told)
 
 
 def _fences(options: DeviceOptions, units: Iterable[int]) -> Iterator[Span]:
@@ -160,11 +158,12 @@ def _fences(options: DeviceOptions, units: Iterable[int]) -> Iterator[Span]:
         yield from (Span(unit, table, first, first + 1) for unit in units)
 
 
-def _value(place: Place, data: bytes) -> Value:
-    if place.address.table.of_bits:
-        return data != b"\0"
-    value = decode(data, place.address, place.order)
-    return _set_bits(int(value), place.bits) if place.bits else value
+def _decoder(address: Address, order: ByteOrder, bits: dict[int, str]) -> Callable[[bytes], Value]:
+    if address.table.of_bits:
+        return lambda data: data != b"\0"
+    if bits:
+        return lambda data: _set_bits(int(decode(data, address, order)), bits)
+    return decoder(address, order)
 
 
 def _set_bits(number: int, names: dict[int, str]) -> str:

@@ -96,7 +96,7 @@ class Line(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # pymodbus' serial transport and asyncio's own are both full transports
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
@@ -114,10 +114,10 @@ class Line(asyncio.Protocol):
             self._unasked()
             return
         try:
-            while frame := self._framing.unwrap(self._buffer):
+            while self._left and (frame := self._next_frame()):
                 self._take(frame)
         except BadReplyError as error:
-            self._stranger(error)
+            self._fail(error)
             return
         if self._pause_s:
             self._quiet_until = self._loop.time() + self._pause_s
@@ -138,7 +138,8 @@ class Line(asyncio.Protocol):
     def _send(self) -> None:
         """Fill the line up to its depth."""
         self._sender = None
-        assert self._batch is not None and self._transport is not None
+        assert self._batch is not None
+        assert self._transport is not None
         frames = b""
         while len(self._asked) < self._depth and (index := next(self._queue, None)) is not None:
             number, frame = self._framing.wrap(self._batch.requests[index])
@@ -148,8 +149,31 @@ class Line(asyncio.Protocol):
             self._moved = self._loop.time()
             self._transport.write(frames)
 
+    def _next_frame(self) -> Frame | None:
+        try:
+            return self._framing.unwrap(self._buffer)
+        except BadReplyError:
+            if not self._skips:
+                raise
+            self._buffer.clear()
+            return None
+
     def _take(self, frame: Frame) -> None:
-        """One answer to its question; BadReplyError where there is none that it fits."""
+        """Give one answer to its question."""
+        try:
+            index, answer = self._matched(frame)
+        except BadReplyError:
+            if not self._skips:
+                raise
+            return
+        assert self._batch is not None
+        self._batch.answers[index] = answer
+        del self._asked[frame.number]
+        self._left -= 1
+        self._moved = self._loop.time()
+
+    def _matched(self, frame: Frame) -> tuple[int, Answer]:
+        """Which question this answers; BadReplyError where there is none that it fits."""
         assert self._batch is not None
         index = self._asked.get(frame.number)
         if index is None:
@@ -157,16 +181,7 @@ class Line(asyncio.Protocol):
         request = self._batch.requests[index]
         if frame.unit != request.unit:
             raise _stray(f"unit {request.unit} was asked, unit {frame.unit} answered", frame)
-        self._batch.answers[index] = answer_of(request, frame.pdu)
-        del self._asked[frame.number]
-        self._left -= 1
-        self._moved = self._loop.time()
-
-    def _stranger(self, error: BadReplyError) -> None:
-        if self._skips:
-            self._buffer.clear()
-        else:
-            self._fail(error)
+        return index, answer_of(request, frame.pdu)
 
     def _unasked(self) -> None:
         """Bytes that nobody asked for: noise on a serial line, the end of trust in a numbered one."""

@@ -25,7 +25,7 @@ class Span(NamedTuple):
     end: int
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """How many addresses."""
         return self.end - self.start
 
@@ -63,7 +63,7 @@ class Block:
     @property
     def request(self) -> Request:
         """What to send."""
-        return read(self.span.unit, self.span.table, self.span.start, self.span.count)
+        return read(self.span.unit, self.span.table, self.span.start, self.span.size)
 
 
 def plan(wanted: Sequence[Span], limits: Limits, closed: Iterable[Span] = ()) -> list[Block]:
@@ -125,9 +125,7 @@ class _Walls:
         return self.ends[bisect_left(self.starts, start)]
 
 
-def _parted(
-    group: Iterable[int], wanted: Sequence[Span], walls: _Walls
-) -> tuple[list[int], list[int]]:
+def _parted(group: Iterable[int], wanted: Sequence[Span], walls: _Walls) -> tuple[list[int], list[int]]:
     """Those that can share a request, and those that hold a closed span themselves."""
     free: list[int] = []
     shut: list[int] = []
@@ -159,9 +157,7 @@ def _clusters(order: Sequence[int], wanted: Sequence[Span], max_gap: int) -> lis
     return clusters
 
 
-def _filled(
-    pending: deque[int], wanted: Sequence[Span], limits: Limits, walls: _Walls
-) -> tuple[list[int], list[int]]:
+def _filled(pending: deque[int], wanted: Sequence[Span], limits: Limits, walls: _Walls) -> tuple[list[int], list[int]]:
     """All that a request from the leftmost wanted address can bring, and what it had to leave."""
     first = wanted[pending[0]]
     end = min(first.start + limits.most(first.table), walls.behind(first.start))

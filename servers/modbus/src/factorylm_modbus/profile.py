@@ -11,7 +11,7 @@ from typing import Any
 from factorylm_schema import BadRequestError, UnknownNameError
 from factorylm_skill.driver import BrowsePage
 
-_COLUMNS = ["name", "address", "type", "unit", "scale", "description"]
+_COLUMNS = ["name", "address", "unit", "scale", "description"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,7 @@ class Profile:
 
 def profile_names() -> list[str]:
     """Every profile in this package."""
-    return sorted(
-        entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml")
-    )
+    return sorted(entry.name.removesuffix(".toml") for entry in _folder().iterdir() if entry.name.endswith(".toml"))
 
 
 @cache

@@ -47,7 +47,6 @@ class Session:
     manners: Manners = field(default_factory=Manners)
     tls: Callable[[], ssl.SSLContext] | None = None
     tls_name: str | None = None
-    connected_times: int = 0
     _lines: list[Line | None] = field(init=False)
     _doubted: int | None = None  # unit whose answer may still be on an unnumbered line
     _doubted_until: float = 0.0
@@ -63,7 +62,7 @@ class Session:
         """
         batch = Batch(requests=requests)
         failure = await self._attempt(batch, deadline)
-        if failure and self._worth_a_second(failure, deadline):
+        if failure and self._worth_a_second(batch, failure, deadline):
             failure = await self._attempt(batch, deadline)
         if failure is None:
             return [answer for answer in batch.answers if answer is not None]
@@ -113,9 +112,7 @@ class Session:
         failures = await asyncio.gather(*jobs)
         return next(filter(None, failures), None)
 
-    async def _share(
-        self, at: int, batch: Batch, which: Sequence[int], deadline: float
-    ) -> DeviceError | None:
+    async def _share(self, at: int, batch: Batch, which: Sequence[int], deadline: float) -> DeviceError | None:
         try:
             line = await self._line(at, deadline)
             await self._ask_on(line, batch, which, deadline)
@@ -130,10 +127,11 @@ class Session:
             self._doubt(batch)
             raise
 
-    def _worth_a_second(self, failure: DeviceError, deadline: float) -> bool:
+    def _worth_a_second(self, batch: Batch, failure: DeviceError, deadline: float) -> bool:
         """There is time, and the first attempt got as far as a connection."""
         left_s = deadline - asyncio.get_running_loop().time()
-        needed_s = self.manners.patience_s if isinstance(failure, DeviceTimeoutError) else 0.05
+        only_silent_ones = isinstance(failure, DeviceTimeoutError) and batch.suspects.issuperset(batch.open())
+        needed_s = self.manners.patience_s if only_silent_ones else 0.05
         if self._doubted is not None:
             needed_s += self.manners.late_reply_s
         return left_s >= needed_s - 0.01 and not isinstance(failure, UnreachableError)
@@ -189,8 +187,9 @@ class Session:
         return line
 
     async def _connected(self, deadline: float) -> Line:
-        loop = asyncio.get_running_loop()
-        patience_s = min(self.manners.patience_s, deadline - loop.time())
+        patience_s = min(self.manners.patience_s, deadline - asyncio.get_running_loop().time())
+        if patience_s <= 0:
+            raise DeviceTimeoutError("the time for this call was used up", hint="Raise the device's timeout_s")
         try:
             async with asyncio.timeout(patience_s):
                 line = await self._open()
@@ -206,7 +205,6 @@ class Session:
             ) from error
         except OSError as error:
             raise UnreachableError(*_why(error, self.endpoint)) from error
-        self.connected_times += 1
         return line
 
     async def _open(self) -> Line:
@@ -250,11 +248,9 @@ async def _open_serial(serial: SerialLine, manners: Manners) -> Line:
             stopbits=serial.stopbits,
         )
     except RuntimeError as error:
-        raise MissingPartError(
-            "serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'"
-        ) from error
+        raise MissingPartError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
     await asyncio.sleep(0)  # its reader is set up in the next turn of the loop
-    line = cast(Line, protocol)
+    line = cast("Line", protocol)
     line.connection_made(transport)
     return line
 

@@ -6,6 +6,8 @@ registers make one value it leaves open: that is the byte order, and it is told,
 
 import math
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from factorylm_schema import Value
 
@@ -46,15 +48,23 @@ def reordered(data: bytes, order: ByteOrder) -> bytes:
 
 def decode(data: bytes, address: Address, order: ByteOrder = ByteOrder.ABCD) -> Value:
     """The value in `data`, the registers' bytes as they came; ValueError where they hold none."""
+    return decoder(address, order)(data)
+
+
+def decoder(address: Address, order: ByteOrder) -> Callable[[bytes], Value]:
+    """`decode` for one place, with everything decided that does not depend on the data."""
     if address.bits is not None:
-        return _part(data, address)
-    ordered = reordered(data, order)
+        return partial(_part, *address.bits, as_bool=address.type is DataType.BOOL)
     if address.type is DataType.STRING:
-        return _text(ordered, address.length)
+        return lambda data: _text(reordered(data, order), address.length)
     if address.type in (DataType.BCD, DataType.LBCD):
-        return _from_bcd(ordered)
-    value: int | float = _FORMATS[address.type].unpack(ordered)[0]
-    return shortest(value) if address.type is DataType.REAL and math.isfinite(value) else value
+        return lambda data: _from_bcd(reordered(data, order))
+    unpack = _FORMATS[address.type].unpack
+    if address.type is DataType.REAL:
+        return lambda data: shortest(unpack(reordered(data, order))[0])
+    if order is ByteOrder.ABCD:
+        return lambda data: unpack(data)[0]
+    return lambda data: unpack(reordered(data, order))[0]
 
 
 def encode(value: Value, address: Address, order: ByteOrder = ByteOrder.ABCD) -> bytes:
@@ -62,7 +72,7 @@ def encode(value: Value, address: Address, order: ByteOrder = ByteOrder.ABCD) ->
     if address.type is DataType.STRING:
         return reordered(_text_bytes(value, address.length), order)
     if isinstance(value, bool | str):
-        raise ValueError(f"{address.type} takes a number, not {value!r}")
+        raise ValueError(f"{address.type} takes a number, not {value!r}")  # noqa: TRY004 (one kind of refusal for whoever asks)
     if address.type in (DataType.REAL, DataType.LREAL):
         return reordered(_float_bytes(value, address.type), order)
     number = _whole(value, *_WHOLE[address.type], str(address.type))
@@ -104,20 +114,20 @@ def decodings(data: bytes, address: Address) -> dict[ByteOrder, Value | str]:
 
 def shortest(real: float) -> float:
     """The shortest decimal that is the same 32-bit REAL: 1.1, where widening gives 1.10000002384."""
+    if not math.isfinite(real) or real.is_integer():
+        return real
     pack = _FORMATS[DataType.REAL].pack
     wire = pack(real)
     for digits in (7, 8):
         candidate = float(f"{real:.{digits}g}")
-        if abs(candidate) <= 3.4028234e38 and pack(candidate) == wire:
+        if pack(candidate) == wire:
             return candidate
-    return float(f"{real:.9g}") if abs(real) < 3.4e38 else real
+    return float(f"{real:.9g}")
 
 
-def _part(data: bytes, address: Address) -> bool | int:
-    assert address.bits is not None
-    low, high = address.bits
+def _part(low: int, high: int, data: bytes, *, as_bool: bool) -> bool | int:
     number = (int.from_bytes(data, "big") >> low) & ((1 << (high - low + 1)) - 1)
-    return bool(number) if address.type is DataType.BOOL else number
+    return bool(number) if as_bool else number
 
 
 def _text(data: bytes, length: int) -> str:
@@ -131,7 +141,7 @@ def _text(data: bytes, length: int) -> str:
 
 def _text_bytes(value: Value, length: int) -> bytes:
     if not isinstance(value, str):
-        raise ValueError(f"STRING takes a text, not {value!r}")
+        raise ValueError(f"STRING takes a text, not {value!r}")  # noqa: TRY004
     content = value.encode("utf-8")
     if len(content) > length:
         raise ValueError(f"the text has {len(content)} bytes, the field holds {length}")
