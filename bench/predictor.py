@@ -313,7 +313,8 @@ def water_rig(data: Path, _: Path) -> Figures:
     for file in sorted((data / "skab" / "data").glob("*/*.csv.gz")):
         if "anomaly-free" in file.name:
             continue
-        rows = np.loadtxt(gzip.open(file, "rt"), delimiter=";", skiprows=1, usecols=range(1, 11))
+        with gzip.open(file, "rt") as lines:
+            rows = np.loadtxt(lines, delimiter=";", skiprows=1, usecols=range(1, 11))
         values, none = rows[:, [FLOW]], np.empty((len(rows), 0))
         detector = learn_detector(none[:400], values[:400], ("flow",))
         flags.append(detector.judge(none, values).flags[400:])

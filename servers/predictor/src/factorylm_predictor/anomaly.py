@@ -6,6 +6,7 @@ fitted on raise several times the declared alarms on the next healthy day.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -151,7 +152,7 @@ def _held_out_scores(settings: Floats, values: Floats, method: Method) -> list[F
     """Scores of every block by statistics learned on the other blocks."""
     edges = np.linspace(0, len(values), _BLOCKS + 1).astype(int)
     parts: list[list[Floats]] = []
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges.tolist()):
         others = np.r_[0:a, b : len(values)]
         conditions = _healthy(settings[others], values[others])
         statistics = _statistics(_away(conditions, settings[others], values[others]), method)

@@ -59,7 +59,7 @@ def age_plan_answer(plan: AgePlan) -> dict[str, Any]:
     if plan.worth_it:
         advice = f"replace at an age of {plan.age:.6g}: saves {plan.saving:.0%} of what running to failure costs"
     else:
-        advice = f"age replacement is not worth it here (saves {max(plan.saving, 0):.0%}): run to failure, or watch condition"
+        advice = f"age replacement is not worth it here (saves {max(plan.saving, 0):.0%}): run to failure, or watch it"
     return {
         "shape": plan.law.shape,
         "scale": plan.law.scale,

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from factorylm_schema.errors import FactoryLMError
+
 from factorylm_predictor import commands
 from factorylm_predictor.anomaly import METHODS
-from factorylm_schema.errors import FactoryLMError
 
 DONE, FAILED = 0, 1
 Command = Callable[[argparse.Namespace], None]

@@ -6,33 +6,33 @@ from typing import Literal
 
 import numpy as np
 
-from factorylm_predictor.arrays import Floats, Texts
-from factorylm_predictor.tables import numbers_from
+from factorylm_predictor.arrays import Floats
+from factorylm_predictor.tables import Cells, numbers_from
 
 ClockKind = Literal["number", "timestamp"]
 HOUR_S = 3600.0
 
 
-def clock_kind(cells: Texts | Floats) -> ClockKind | None:
+def clock_kind(cells: Cells | Floats) -> ClockKind | None:
     """How a column tells time; None if it does not."""
-    if cells.dtype.kind != "U":
+    if not isinstance(cells, tuple):
         return "number"
-    sample = [c for c in cells[:200].tolist() if c.strip()]
+    sample = [c for c in cells[:200] if c.strip()]
     if not sample:
         return None
-    if np.isfinite(numbers_from(np.array(sample))).mean() > 0.9:
+    if np.isfinite(numbers_from(sample)).mean() > 0.9:
         return "number"
     read = sum(_hours(c) is not None for c in sample)
     return "timestamp" if read > 0.9 * len(sample) else None
 
 
-def times_from(cells: Texts | Floats, kind: ClockKind) -> Floats:
+def times_from(cells: Cells | Floats, kind: ClockKind) -> Floats:
     """Times as numbers; timestamps become hours since 1970 UTC. NaN where unreadable."""
-    if cells.dtype.kind != "U":
-        return np.asarray(cells, dtype=np.float64)
+    if not isinstance(cells, tuple):
+        return cells
     if kind == "number":
-        return numbers_from(np.asarray(cells, dtype=np.str_))
-    return np.array([np.nan if (h := _hours(c)) is None else h for c in cells.tolist()])
+        return numbers_from(cells)
+    return np.array([np.nan if (h := _hours(c)) is None else h for c in cells])
 
 
 def _hours(cell: str) -> float | None:
@@ -44,7 +44,7 @@ def _hours(cell: str) -> float | None:
     return aware.timestamp() / HOUR_S
 
 
-def guess_time_column(header: Sequence[str], columns: dict[str, Texts | Floats]) -> str | None:
+def guess_time_column(header: Sequence[str], columns: dict[str, Cells | Floats]) -> str | None:
     """A timestamp column, or a column named like a clock that only rises."""
     for name in header:
         if clock_kind(columns[name]) == "timestamp":

@@ -15,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
+from factorylm_schema.errors import BadRequestError
 
 from factorylm_predictor import jobs
 from factorylm_predictor.answers import age_plan_answer, estimate_answer, slot_plan_answer
@@ -42,7 +43,6 @@ from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import load_model, save_model
 from factorylm_predictor.naming import learn_names, name_table
 from factorylm_predictor.tables import TableFile
-from factorylm_schema.errors import BadRequestError
 
 
 def fit(options: argparse.Namespace) -> None:
@@ -240,7 +240,8 @@ def example(options: argparse.Namespace) -> None:
 def _fault_summary(card: dict[str, Any]) -> str:
     metrics = card["metrics"]
     return (
-        f"accuracy {metrics['accuracy']:.3f} on blocks of time kept apart (largest class {metrics['largest_class']:.3f}), "
+        f"accuracy {metrics['accuracy']:.3f} on blocks of time kept apart "
+        f"(largest class {metrics['largest_class']:.3f}), "
         f"balanced {metrics['balanced_accuracy']:.3f}"
     )
 

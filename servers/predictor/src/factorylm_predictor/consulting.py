@@ -18,10 +18,8 @@ from factorylm_predictor.costs import CostFile, read_lives
 from factorylm_predictor.datacheck import check_data as look_at
 from factorylm_predictor.desk import Desk, Filed, flat
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.faults import name_faults
 from factorylm_predictor.fitting import FitOptions
 from factorylm_predictor.histories import read_histories
-from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import packed
 from factorylm_predictor.naming import learn_names, name_table
 from factorylm_predictor.remaining_life import Assessment, novel_share

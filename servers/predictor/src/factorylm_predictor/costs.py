@@ -120,7 +120,7 @@ def read_lives(table: Table, *, life: str | None = None, failed: str | None = No
     columns: dict[str, list[Any]] = {name: [] for name in header}
     for chunk in table.chunks():
         for name in header:
-            columns[name].extend(chunk.texts(name).tolist())
+            columns[name].extend(chunk.texts(name))
     truths = {name: _truths(cells) for name, cells in columns.items()}
     failed = failed or _only([n for n in header if truths[n] is not None], "--failed", optional=True)
     life = life or _only([n for n in header if n != failed and _positive(columns[n])], "--life")

@@ -119,7 +119,8 @@ def _jumps(histories: Histories) -> list[Finding]:
             size, row = _largest_jump(history, place)
             if size > _JUMP_SPREADS:
                 at = float(history.times[row])
-                text = f"'{name}' of unit {history.unit} jumps at {at:.6g} and stays: a change of unit, or a swapped column?"
+                what = f"'{name}' of unit {history.unit} jumps at {at:.6g} and stays"
+                text = f"{what}: a change of unit, or a swapped column?"
                 found.append(Finding(severity="stop", kind="jump", text=text))
     return _some(found)
 

@@ -68,12 +68,11 @@ class Desk:
 
     def files(self) -> list[str]:
         """Data and model files of the allowed folders."""
-        found = []
+        found: list[str] = []
         for folder in self.folders:
             inside = folder.resolve()
-            for path in sorted(inside.rglob("*")):
-                if path.name.lower().endswith(_DATA_SUFFIXES) and path.is_file():
-                    found.append(str(path.relative_to(inside)))
+            files = (p for p in sorted(inside.rglob("*")) if p.name.lower().endswith(_DATA_SUFFIXES) and p.is_file())
+            found.extend(str(path.relative_to(inside)) for path in files)
         return found
 
     def keep_model(self, model: "LifeModel", identity: str) -> str:

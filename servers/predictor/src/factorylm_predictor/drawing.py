@@ -65,7 +65,7 @@ def lines(times: Floats, named: Sequence[tuple[str, Floats]], x_name: str, y_nam
         f'<polyline class="line l{i}" points="{frame.points(times, v)}"/>' for i, (_, v) in enumerate(named)
     )
     legend = "".join(
-        f'<span><svg class="key" viewBox="0 0 24 8"><line class="line l{i}" x2="24" y1="4" y2="4"/></svg>{escape(name)}</span>'
+        f'<span><svg viewBox="0 0 24 8"><line class="line l{i}" x2="24" y1="4" y2="4"/></svg>{escape(name)}</span>'
         for i, (name, _) in enumerate(named)
     )
     return f'<p class="legend">{legend}</p>' + _picture(frame, drawn, x_name, y_name)

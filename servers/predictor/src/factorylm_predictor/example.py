@@ -71,9 +71,7 @@ def write_example(folder: Path, seed: int = 1) -> list[Path]:
             _write_lives(folder / "today.csv", running),
             _write_rows(folder / "healthy.csv", healthy_rows(800, np.random.default_rng(seed + 1))),
             _write_rows(folder / "watched.csv", _measured(wearing, np.random.default_rng(seed + 1))),
-            _write_table(
-                folder / "lives.csv", ("pump", "hours", "failed"), [(p.pump, p.life_h, 1) for p in runs]
-            ),
+            _write_table(folder / "lives.csv", ("pump", "hours", "failed"), [(p.pump, p.life_h, 1) for p in runs]),
             _write_costs(folder / "costs.toml"),
         ]
     except OSError as error:
@@ -81,7 +79,9 @@ def write_example(folder: Path, seed: int = 1) -> list[Path]:
 
 
 def _write_lives(path: Path, lives: Sequence[PumpLife]) -> Path:
-    rows = [(p.pump, h, *v) for p in lives for h, v in zip(p.hours.tolist(), np.round(p.values, 4).tolist(), strict=True)]
+    rows = [
+        (p.pump, h, *v) for p in lives for h, v in zip(p.hours.tolist(), np.round(p.values, 4).tolist(), strict=True)
+    ]
     return _write_table(path, ("pump", "hours", *COLUMNS), rows)
 
 

@@ -100,8 +100,8 @@ def fit_faults(
     metrics = fault_metrics(shares, codes, tuple(str(n) for n in names))
     if metrics["balanced_accuracy"] < 1 / len(names) + _SKILL:
         raise DataError(
-            f"these tags do not carry this fault: balanced accuracy {metrics['balanced_accuracy']:.2f} on blocks of time "
-            f"kept apart, chance is {1 / len(names):.2f}",
+            f"these tags do not carry this fault: balanced accuracy {metrics['balanced_accuracy']:.2f} on blocks of "
+            f"time kept apart, chance is {1 / len(names):.2f}",
             hint="add tags that feel the fault; shuffled folds would have looked better and meant nothing",
         )
     return FaultModel(

@@ -1,6 +1,6 @@
 """Fitting a remaining-life model from histories that ran to failure, and from those still alive."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ class FitOptions:
     cap: float | None = None
     coverage: float = 0.9
     seed: int = 1
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 @dataclass(frozen=True, kw_only=True)

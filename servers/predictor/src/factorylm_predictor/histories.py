@@ -79,7 +79,7 @@ def read_histories(
     kind = clock_kind(first.columns[time])
     if kind is None:
         raise DataError(
-            f"'{time}' in {name} is neither a number nor an ISO timestamp (it starts with {str(first.texts(time)[0])[:40]!r})",
+            f"'{time}' in {name} is neither a number nor an ISO timestamp (it begins {first.texts(time)[0][:40]!r})",
             hint="name the time column with --time",
         )
     if columns is None:
@@ -97,7 +97,7 @@ def _numeric_columns(chunk: Chunk, names: Sequence[str]) -> tuple[list[str], lis
     numeric, notes = [], []
     for name in names:
         values = chunk.numbers(name)
-        filled = [c for c in chunk.texts(name).tolist() if c.strip()] if np.isnan(values).any() else values
+        filled = [c for c in chunk.texts(name) if c.strip()] if np.isnan(values).any() else values
         if len(filled) == 0 or np.isfinite(values).sum() >= 0.5 * len(filled):
             numeric.append(name)
         else:
@@ -119,7 +119,7 @@ class _Gatherer:
         self.run = 1
 
     def take(self, chunk: Chunk) -> None:
-        labels = chunk.texts(self.unit) if self.unit else np.full(len(chunk), "machine")
+        labels = np.array(chunk.texts(self.unit) if self.unit else ["machine"] * len(chunk))
         seen, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
         for place in np.argsort(first):  # units keep the order in which the file names them
             self.names.setdefault(str(seen[place]).strip(), len(self.names))

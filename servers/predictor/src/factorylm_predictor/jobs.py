@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from factorylm_schema.errors import UnknownNameError
 
 from factorylm_predictor.anomaly import Detector, Events, Judgement, Method, StreamJudge, learn_detector
 from factorylm_predictor.arrays import Floats
 from factorylm_predictor.boosting import Progress
 from factorylm_predictor.clocks import clock_kind, guess_time_column
+from factorylm_predictor.conditions import at_usual_settings
+from factorylm_predictor.costs import CostFile
 from factorylm_predictor.errors import DataError, ModelError
 from factorylm_predictor.fitting import FitOptions, fit_remaining_life
 from factorylm_predictor.histories import Histories, read_histories
@@ -20,13 +23,10 @@ from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import load_model, save_model
 from factorylm_predictor.remaining_life import Assessment, assess_units
 from factorylm_predictor.retraining import Comparison, compare
-from factorylm_predictor.conditions import at_usual_settings
-from factorylm_predictor.costs import CostFile
 from factorylm_predictor.tables import Chunk, Table, first_chunk, pick
 from factorylm_predictor.trend import TrendAnswer, time_to_limit
 from factorylm_predictor.weibull import Lives
 from factorylm_predictor.window import AgePlan, WindowPlan, even_slots, plan_by_age, rank_slots
-from factorylm_schema.errors import UnknownNameError
 
 PREDICTION_COLUMNS = ("unit", "rul", "lo", "hi", "refused", "reason")
 FLAG_COLUMNS = ("time", "score", "flag", "top_tags")
@@ -205,7 +205,7 @@ def _judged(job: DetectJob, detector: Detector, time: str | None) -> Iterator[Ju
         judgement = judge.next(_matrix(chunk, job.settings), values)
         missing = np.isfinite(values).mean(axis=1) < _LEAST_KNOWN
         yield JudgedRows(
-            times=chunk.texts(time).tolist() if time else [str(first + i) for i in range(len(chunk))],
+            times=list(chunk.texts(time)) if time else [str(first + i) for i in range(len(chunk))],
             judgement=judgement,
             flags=events.next(judgement.flags & ~missing).tolist(),
             missing=missing.tolist(),

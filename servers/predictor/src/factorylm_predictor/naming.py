@@ -21,7 +21,7 @@ def learn_names(cases: Table, label: str, tags: Sequence[str], derive: Sequence[
         raise DataError(f"{cases.name} has no rows")
     numeric = [n for n in header if n != label and np.isfinite(chunks[0].numbers(n)).mean() > 0.5]
     names = [pick(t, header, "tag", cases.name) for t in tags] or numeric
-    labels = np.concatenate([c.texts(label) for c in chunks])
+    labels = np.array([text for chunk in chunks for text in chunk.texts(label)])
     columns = {n: np.concatenate([c.numbers(n) for c in chunks]) for n in names}
     if not tags:
         columns, left_out = _without_leaks(columns, labels)

@@ -69,7 +69,8 @@ def page(loaded: Loaded[LifeModel], history: History, columns: tuple[str, ...], 
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{name}: maintenance report</title><style>{_STYLE}</style></head><body><main>{body}</main></body></html>"
+        f"<title>{name}: maintenance report</title><style>{_STYLE}</style></head>"
+        f"<body><main>{body}</main></body></html>"
     )
 
 

@@ -6,8 +6,9 @@ from datetime import datetime
 import numpy as np
 from factorylm_schema.series import Series
 
+from factorylm_predictor.arrays import Floats
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.tables import Chunk
+from factorylm_predictor.tables import Cells, Chunk
 
 TIME = "time"
 
@@ -35,7 +36,7 @@ class SeriesTable:
         """All moments at once; a series is short."""
         moments: list[datetime] = sorted({t for s in self._series for t in s.times})
         row = {moment: i for i, moment in enumerate(moments)}
-        columns: dict[str, np.ndarray] = {TIME: np.array([m.isoformat() for m in moments], dtype=np.str_)}
+        columns: dict[str, Cells | Floats] = {TIME: tuple(m.isoformat() for m in moments)}
         for series in self._series:
             values = np.full(len(moments), np.nan)
             for moment, value in zip(series.times, series.values, strict=True):

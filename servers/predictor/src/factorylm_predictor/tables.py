@@ -15,43 +15,44 @@ from typing import IO, Protocol
 import numpy as np
 from factorylm_schema.errors import MissingPartError, UnknownNameError
 
-from factorylm_predictor.arrays import Floats, Texts
+from factorylm_predictor.arrays import Floats
 from factorylm_predictor.errors import DataError
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 2_000
 # What loggers and spreadsheets write where there is no value
 _NO_VALUE = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "bad", "#n/a", "?"})
 
 
+Cells = tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Chunk:
-    """Some rows of a file; every column as text, numbers on request."""
+    """Some rows of a table; a column becomes text or numbers when asked for."""
 
     first_row: int
-    columns: dict[str, Texts | Floats]
+    columns: dict[str, Cells | Floats]
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()))) if self.columns else 0
 
-    def texts(self, name: str) -> Texts:
+    def texts(self, name: str) -> Cells:
         """The column as written; whole numbers from Parquet lose no digit and gain no '.0'."""
         column = self.columns[name]
-        if column.dtype.kind == "U":
-            return column.astype(np.str_)
-        return np.array([f"{v:.15g}" for v in column.tolist()], dtype=np.str_)
+        return column if isinstance(column, tuple) else tuple(f"{v:.15g}" for v in column.tolist())
 
     def numbers(self, name: str) -> Floats:
         """The column as numbers; what is not a number is NaN."""
         column = self.columns[name]
-        return numbers_from(column.astype(np.str_)) if column.dtype.kind == "U" else column.astype(np.float64)
+        return numbers_from(column) if isinstance(column, tuple) else column
 
 
-def numbers_from(cells: Texts) -> Floats:
+def numbers_from(cells: Sequence[str]) -> Floats:
     """Cells as numbers, NaN where a cell is none; accepts decimal commas."""
     try:
-        return cells.astype(np.float64)
+        return np.array(cells, dtype=np.float64)
     except ValueError:
-        return np.array([_number(cell) for cell in cells.tolist()])
+        return np.array([_number(cell) for cell in cells])
 
 
 def _number(cell: str) -> float:
@@ -131,7 +132,7 @@ class TableFile:
             while batch := self._taken(rows, start):
                 self._check_width(batch, len(names), start)
                 cells = zip(*batch, strict=True)
-                columns: dict[str, Texts | Floats] = {n: np.array(c) for n, c in zip(names, cells, strict=True)}
+                columns: dict[str, Cells | Floats] = dict(zip(names, cells, strict=True))
                 yield Chunk(first_row=start, columns=columns)
                 start += len(batch)
 
@@ -211,11 +212,11 @@ def _parquet(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyar
     return parquet.ParquetFile(path)
 
 
-def _column(column) -> Texts | Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001 - pyarrow has no types
+def _column(column) -> Cells | Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001 - pyarrow has no types
     values = column.to_numpy(zero_copy_only=False)
     if values.dtype.kind in "iufb":
         return np.asarray(values, dtype=np.float64)
-    return np.array(["" if v is None else str(v) for v in values.tolist()], dtype=np.str_)
+    return tuple("" if v is None else str(v) for v in values)
 
 
 def pick(name: str, header: Sequence[str], what: str, file: str) -> str:

@@ -87,7 +87,7 @@ def plan_by_age(lives: Lives, costs: Costs) -> AgePlan:
         raise DataError(
             f"{failures} failures are too few for a life distribution; {FEWEST_LIVES} are the least, "
             f"{ENOUGH_LIVES} are enough",
-            hint="add lives of the same machine type and failure mode; machines still running count, but not as failures",
+            hint="add lives of the same machine type and failure mode; machines still running do not count as failures",
         )
     law = fit_weibull(lives)
     best = best_age(law, costs.planned, costs.unplanned)
