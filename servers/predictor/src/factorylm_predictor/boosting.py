@@ -20,8 +20,8 @@ _EXPORT_TOLERANCE = 1e-3  # steps; the leaves are stored as float32
 class Recipe:
     """Settings of a training; the defaults were chosen by cross-validation on training units."""
 
-    iterations: int = 120
-    rate: float = 0.08
+    iterations: int = 100
+    rate: float = 0.1
     leaves: int = 15
     l2: float = 1.0
     feature_share: float = 0.2

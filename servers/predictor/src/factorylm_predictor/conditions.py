@@ -17,6 +17,7 @@ ConditionKind = Literal["one", "clusters", "surface"]
 _MAX_CLUSTERS = 10
 # Six flight conditions explain 99.99 % of the settings' variance, pure noise in two settings about 75 %
 _CLEAR_CLUSTERS = 0.98
+_ONE_MORE_IS_WORTH = 3.0
 _SURFACE_WORTH = 0.2
 _DECIMALS = 6
 
@@ -108,11 +109,13 @@ def _kind_of(standard: Floats, varies: Flags, sensors: Floats, seed: int) -> tup
         return "one", one
     total = float((standard**2).sum())
     sample = standard[:: max(1, len(standard) // 5000)]
-    for count in range(2, _MAX_CLUSTERS + 1):
+    found: list[tuple[float, Floats]] = []
+    for count in range(2, _MAX_CLUSTERS + 2):
         centres = cluster(sample, count, np.random.default_rng(seed))
         left = float(_distances(standard, centres).min(axis=1).sum())
-        if left < (1 - _CLEAR_CLUSTERS) * total:
-            return "clusters", centres
+        if found and found[-1][0] < (1 - _CLEAR_CLUSTERS) * total and left > found[-1][0] / _ONE_MORE_IS_WORTH:
+            return "clusters", found[-1][1]
+        found.append((left, centres))
     return ("surface" if _surface_explains(standard, sensors) else "one"), one
 
 

@@ -51,7 +51,7 @@ def deviation_from_baseline(deviations: Floats) -> Floats:
     return np.asarray(_weights(len(deviations))[BLOCKS.index("deviation")] @ deviations)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def _weights(rows: int) -> Floats:
     baseline = np.zeros(rows)
     baseline[: min(rows, BASELINE_ROWS)] = 1 / min(rows, BASELINE_ROWS)

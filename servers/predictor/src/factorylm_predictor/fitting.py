@@ -23,6 +23,9 @@ _MOST_COMMON_SHARE = 0.95
 _CASES_PER_UNIT = 12
 _CASE_AXES = 8
 _SKILL = 0.95
+_LEAST_USUAL = 0.5
+# What knows so few values (under one condition) switches; its steps are no sign of a fault in the data
+_VALUES_OF_A_SWITCH = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +61,7 @@ def fit_remaining_life(
     """Fit. With too few failures the model says so at every prediction instead of guessing."""
     fleet = assemble(failed, censored, options.settings)
     say(f"{len(fleet.failed())} failures, {len(fleet.sensors)} sensors, step {fleet.step:.6g}")
-    fleet, conditions = _conditions(fleet, options.seed)
-    fleet, jump_limit = _without_jumps(fleet, conditions)
+    fleet, conditions, jump_limit = _sound(fleet, options.seed)
     cap = _cap(fleet, options.cap)
     say("computing features")
     rows = fitting_rows(fleet, conditions, cap)
@@ -90,7 +92,7 @@ def fit_remaining_life(
 
 def fleet_and_rows(failed: Histories, settings: tuple[str, ...], cap: float | None, seed: int) -> tuple[Fleet, Rows]:
     """What a training would see of these histories."""
-    fleet, conditions = _conditions(assemble(failed, None, settings), seed)
+    fleet, conditions, _ = _sound(assemble(failed, None, settings), seed)
     return fleet, fitting_rows(fleet, conditions, _cap(fleet, cap))
 
 
@@ -124,18 +126,33 @@ def _most_common_share(values: Floats) -> float:
     return float(counts.max() / len(values))
 
 
-def _without_jumps(fleet: Fleet, conditions: Conditions) -> tuple[Fleet, Floats]:
-    """Leave out units whose sensors jump as no other unit's do (a change of unit of measure, a swapped wire)."""
-    jumps = np.stack([largest_jumps(conditions.deviations(r.settings, r.sensors)) for r in fleet.runs])
-    limit = 3.0 * np.maximum(np.median(jumps, axis=0), 1.0) + 6.0
-    odd = np.flatnonzero((jumps > limit).any(axis=1))
-    if len(odd) == 0:
-        return fleet, limit
-    said = [_jump_text(fleet, int(i), jumps[i] / limit) for i in odd]
-    if len(odd) > 0.1 * len(fleet.runs) + 1:
-        raise DataError(f"{len(odd)} of {len(fleet.runs)} units have a jump in a sensor: {said[0]}", hint=_JUMP_HINT)
-    runs = tuple(r for i, r in enumerate(fleet.runs) if i not in set(odd.tolist()))
-    return replace(fleet, runs=runs, notes=(*fleet.notes, *(f"{s}; the unit is left out" for s in said))), limit
+def _sound(fleet: Fleet, seed: int) -> tuple[Fleet, Conditions, Floats]:
+    """The fleet without units that jump, the conditions learned from it, and how far a unit may jump."""
+    fleet, conditions = _conditions(fleet, seed)
+    odd, limit = _jumping(fleet, conditions)
+    if odd:
+        if len(odd) > 0.1 * len(fleet.runs) + 1:
+            text = next(iter(odd.values()))
+            raise DataError(f"{len(odd)} of {len(fleet.runs)} units have a jump in a sensor: {text}", hint=_JUMP_HINT)
+        kept = tuple(r for i, r in enumerate(fleet.runs) if i not in odd)
+        said = tuple(f"{text}; the unit is left out" for text in odd.values())
+        fleet, conditions = _conditions(replace(fleet, runs=kept, notes=(*fleet.notes, *said)), seed)
+        _, limit = _jumping(fleet, conditions)
+    return fleet, conditions, limit
+
+
+def _jumping(fleet: Fleet, conditions: Conditions) -> tuple[dict[int, str], Floats]:
+    """Units whose sensors jump as no other unit's do (a change of unit of measure, a swapped wire), and the limit."""
+    away = [conditions.deviations(r.settings, r.sensors) for r in fleet.runs]
+    jumps = np.stack([largest_jumps(a) for a in away])
+    together = np.concatenate(away)
+    # the odd unit widens the fleet's spread, but hardly its median deviation
+    usual = np.maximum(1.4826 * np.median(np.abs(together), axis=0), _LEAST_USUAL)
+    limit = (5.0 * np.maximum(np.median(jumps / usual, axis=0), 0.6) + 4.0) * usual
+    most = _VALUES_OF_A_SWITCH * len(conditions.centres)
+    limit[[len(np.unique(column)) <= most for column in together.T]] = np.inf
+    places = np.flatnonzero((jumps > limit).any(axis=1)).tolist()
+    return {i: _jump_text(fleet, i, jumps[i] / limit) for i in places}, limit
 
 
 _JUMP_HINT = "did the unit of measure change in the file, or were two columns swapped? Correct the data and fit again"

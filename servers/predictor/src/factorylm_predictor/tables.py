@@ -18,7 +18,7 @@ from factorylm_schema.errors import MissingPartError, UnknownNameError
 from factorylm_predictor.arrays import Floats
 from factorylm_predictor.errors import DataError
 
-CHUNK_ROWS = 2_000
+CHUNK_ROWS = 1_000
 # What loggers and spreadsheets write where there is no value
 _NO_VALUE = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "bad", "#n/a", "?"})
 
