@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from factorylm_predictor.boosting import Recipe
-from factorylm_predictor.example import COLUMNS, SETTINGS, PumpLife, pump_life
+from factorylm_predictor.example import COLUMNS, SETTINGS, PumpLife, pump_life, write_example
 from factorylm_predictor.fitting import FitOptions, fit_remaining_life
-from factorylm_predictor.histories import Histories, History
+from factorylm_predictor.histories import Histories, History, read_histories
 from factorylm_predictor.life_model import LifeModel
+from factorylm_predictor.model_file import save_model
 from factorylm_predictor.remaining_life import Assessment, assess
+from factorylm_predictor.tables import TableFile
 
 QUICK = Recipe(iterations=40, rate=0.15, bins=32, repeats=1)
 
@@ -63,6 +65,17 @@ def ask(pump_model: LifeModel) -> Assess:
         return assess(pump_model, History(unit=pump.pump, times=pump.hours, values=pump.values), COLUMNS)
 
     return asked
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the example's files and a model of its pumps, fitted quickly."""
+    folder = tmp_path_factory.mktemp("pumps")
+    write_example(folder)
+    histories = read_histories(TableFile(folder / "runs.csv"), unit="pump", time="hours")
+    options = FitOptions(settings=SETTINGS, recipe=QUICK)
+    save_model(fit_remaining_life(histories, options, unit_column="pump", time_column="hours"), folder / "pumps.model")
+    return folder
 
 
 @pytest.fixture

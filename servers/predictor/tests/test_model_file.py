@@ -88,7 +88,7 @@ def test_a_model_of_another_kind_is_named(model_file):
 
 
 def test_a_missing_file_names_its_neighbours(tmp_path, model_file):
-    with pytest.raises(UnknownNameError, match="pumps.model"):
+    with pytest.raises(UnknownNameError, match=r"pumps\.model"):
         load_model(tmp_path / "pump.model", LifeModel)
 
 

@@ -151,6 +151,6 @@ def test_lives_find_their_columns(write_csv):
 
 def test_lives_ask_where_columns_are_not_clear(write_csv):
     path = write_csv("lives.csv", ["hours", "starts"], [[800, 3], [900, 4]])
-    with pytest.raises(DataError, match="candidates: hours, starts.*--life"):
+    with pytest.raises(DataError, match=r"candidates: hours, starts.*--life"):
         read_lives(TableFile(path))
     assert read_lives(TableFile(path), life="hours").failed.all()

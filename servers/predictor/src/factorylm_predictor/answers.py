@@ -73,11 +73,16 @@ def age_plan_answer(plan: AgePlan) -> dict[str, Any]:
     }
 
 
+_HALF = 0.5
+_TOO_LATE = "failure is likelier than not before the first slot: look at the machine now"
+
+
 def slot_plan_answer(plan: WindowPlan) -> dict[str, Any]:
     """The three best slots and what waiting costs."""
     return {
         "best": [_slot(s) for s in plan.best],
         "act_now": plan.act_now,
+        "warning": _TOO_LATE if plan.curve[0].risk_until_then > _HALF else "",
         "doing_nothing_above_best": plan.do_nothing_regret,
         "curve": [[s.slot.after, s.expected_cost, s.risk_until_then, s.regret] for s in plan.curve],
         "curve_columns": ["after", "expected_cost", "risk_until_then", "above_best"],

@@ -25,7 +25,7 @@ class Recipe:
     leaves: int = 15
     l2: float = 1.0
     feature_share: float = 0.2
-    bins: int = 64
+    bins: int = 32
     folds: int = 5
     repeats: int = 2
 

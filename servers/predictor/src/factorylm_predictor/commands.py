@@ -175,6 +175,8 @@ def _print_plan(answer: dict[str, Any]) -> None:
     for slot in answer["slots"]["best"]:
         cells = f"{slot['expected_cost']:13.6g}   {slot['risk_until_then']:15.1%}   {slot['above_best']:14.4g}"
         _say(f"{slot['name']:<30} {cells}")
+    if answer["slots"]["warning"]:
+        _say(answer["slots"]["warning"])
     _say(f"doing nothing costs {answer['slots']['doing_nothing_above_best']:.6g} more than the best slot")
     _say("A candidate for review: look at the machine before you act.")
 

@@ -248,7 +248,7 @@ def window(desk: Desk, asked: ask.Window, _: Say) -> replies.WindowReply:
         act_now=plan.act_now,
         doing_nothing_above_best=float(f"{plan.do_nothing_regret:.4g}"),
         advice=ages.get("advice"),
-        warning=ages.get("warning") or None,
+        warning="; ".join(w for w in (slot_answer["warning"], ages.get("warning", "")) if w) or None,
         shape=replies.short(ages.get("shape")),
         scale=replies.short(ages.get("scale")),
         best_age=replies.short(ages.get("best_age")),

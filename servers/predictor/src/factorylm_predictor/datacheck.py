@@ -126,7 +126,7 @@ def _jumps(histories: Histories) -> list[Finding]:
 
 
 def _largest_jump(history: History, place: int, side: int = 10) -> tuple[float, int]:
-    """The largest lasting step against the scatter on both its sides; settings that switch often do not count."""
+    """The largest lasting step against the scatter on its quieter side; settings that switch often do not count."""
     values = history.values[:, place]
     known = np.isfinite(values)
     values, rows = values[known], np.flatnonzero(known)
@@ -137,7 +137,7 @@ def _largest_jump(history: History, place: int, side: int = 10) -> tuple[float, 
     means = (sums[side:] - sums[:-side]) / side
     scatter = np.sqrt(np.maximum((squares[side:] - squares[:-side]) / side - means**2, 0.0))
     steps = np.abs(means[side:] - means[:-side])
-    around = np.maximum(scatter[side:], scatter[:-side])
+    around = np.minimum(scatter[side:], scatter[:-side])
     usual = max(float(np.median(scatter)), 1e-9 * float(np.abs(values).max(initial=0)), 1e-300)
     at = int(np.argmax(steps / np.maximum(around, usual)))
     before, after = values[: at + side], values[at + side :]

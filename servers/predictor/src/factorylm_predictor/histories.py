@@ -139,19 +139,21 @@ class _Gatherer:
         self.kept += len(part[0])
 
     def _halve(self) -> None:
-        parts, before, self.parts, self.kept, self.run = self.parts, self.kept, [], 0, self.run * 2
-        for part in parts:
-            self._keep(run_means(*part, 2))
+        before, together = self.kept, self._together()
+        self.parts, self.kept, self.run = [], 0, self.run * 2
+        self._keep(run_means(*together, 2))
         if self.kept > 0.9 * before:
             raise DataError(
                 f"'{self.unit}' has a new value in almost every row",
                 hint="is it the unit? --unit and --time may be swapped",
             )
 
+    def _together(self) -> tuple[Ints, Floats, Floats]:
+        codes, times, values = zip(*self.parts, strict=True)
+        return np.concatenate(codes), np.concatenate(times), np.concatenate(values)
+
     def histories(self, source: str, notes: list[str]) -> Histories:
-        codes = np.concatenate([p[0] for p in self.parts])
-        times = np.concatenate([p[1] for p in self.parts])
-        values = np.concatenate([p[2] for p in self.parts])
+        codes, times, values = self._together()
         if self.unit:
             _refuse_a_unit_per_row(len(self.names), len(codes), self.unit)
         if bad := int(np.isnan(times).sum()):
