@@ -17,10 +17,10 @@ def answer(values, limit, seed=0, times=HOURS):
 
 
 def test_the_interval_holds_the_crossing_of_a_straight_trend():
-    answers = [answer(noisy(0.02 * HOURS, seed), 9.0) for seed in range(40)]
+    answers = [answer(noisy(0.02 * HOURS, seed), 9.0) for seed in range(24)]
     truth = 9.0 / 0.02 - HOURS[-1]
     assert all(a.refused is None for a in answers)
-    assert sum(a.p5 <= truth <= a.p95 for a in answers) >= 34
+    assert sum(a.p5 <= truth <= a.p95 for a in answers) >= 20
 
 
 def test_wear_that_starts_late_is_seen():

@@ -17,6 +17,7 @@ class Calibration:
     """Errors (true minus predicted, in steps, against the capped truth and against the raw one) per band."""
 
     edges: Floats
+    assets: Ints
     errors: tuple[Floats, ...]
     raw_errors: tuple[Floats, ...]
     coverage: float
@@ -24,7 +25,8 @@ class Calibration:
 
     def interval(self, predicted: float) -> tuple[float, float]:
         """Lower and upper end; an upper end at the cap is open."""
-        low, high = np.quantile(self.errors[self.band(predicted)], _tails(self.coverage))
+        band = self.band(predicted)
+        low, high = np.quantile(self.errors[band], _tails(self.coverage, int(self.assets[band])))
         return max(0.0, predicted + min(float(low), 0.0)), min(self.cap, predicted + max(float(high), 0.0))
 
     def samples(self, predicted: float) -> Floats:
@@ -36,8 +38,10 @@ class Calibration:
         return int(np.searchsorted(self.edges, predicted, side="right"))
 
 
-def _tails(coverage: float) -> tuple[float, float]:
-    return (1 - coverage) / 2, (1 + coverage) / 2
+def _tails(coverage: float, assets: int) -> tuple[float, float]:
+    """The quantiles to take: a little further out the fewer assets there are, as in split conformal prediction."""
+    high = min(1.0, (1 + coverage) / 2 * (assets + 1) / assets)
+    return 1 - high, high
 
 
 def calibrate(
@@ -51,6 +55,7 @@ def calibrate(
     capped = np.minimum(truth, cap)
     return Calibration(
         edges=edges,
+        assets=np.array([len(np.unique(asset[rows])) for rows in chosen]),
         errors=tuple(np.sort(capped[rows] - predicted[rows]) for rows in chosen),
         raw_errors=tuple(np.sort(truth[rows] - predicted[rows]) for rows in chosen),
         coverage=coverage,
