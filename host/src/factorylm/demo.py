@@ -19,6 +19,7 @@ from mcp import Client
 from mcp.client.session import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
+from factorylm.demo_export import add_export_options, run_export
 from factorylm.printing import print_line, print_table
 
 _WIDTH = 100
@@ -30,13 +31,17 @@ class DemoError(FactoryLMError):
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
+    add_export_options(parser)
     parser.add_argument("--keep", action="store_true", help="leave the simulated plant served on HTTP until Ctrl-C")
     parser.add_argument("--port", type=int, default=8765, help="--keep: the port on 127.0.0.1 (default 8765)")
 
 
 def run(options: argparse.Namespace) -> None:
     """Walk the demo; every printed number comes from this run."""
-    anyio.run(_demo, options)
+    if options.export:
+        run_export(options)
+    else:
+        anyio.run(_demo, options)
 
 
 async def _demo(options: argparse.Namespace) -> None:

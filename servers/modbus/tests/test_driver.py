@@ -6,8 +6,10 @@ import pytest
 from factorylm_modbus.address import Table
 from factorylm_modbus.endpoint import Link
 from factorylm_schema import (
+    BadReplyError,
     DeviceRefusedError,
     DeviceTimeoutError,
+    Identity,
     NotConnectedError,
     OutcomeUnknownError,
     Quality,
@@ -246,7 +248,7 @@ async def test_a_bit_of_a_register_is_changed_inside_the_device(opened, simulate
 
 
 async def test_a_bit_is_not_written_by_reading_and_writing_the_register(opened, simulated_device, tag):
-    simulated_device.masks = False
+    simulated_device.unsupported = frozenset({22})
     async with opened() as driver:
         with pytest.raises(DeviceRefusedError, match="mask write") as refused:
             await driver.write(tag("hr@5.4"), value=True)
@@ -355,3 +357,38 @@ async def test_the_identity_is_read_page_by_page(link, opened, simulated_device)
         identity = await driver.identify()
     assert (identity.vendor, identity.product, identity.revision) == ("FactoryLM", "Simulated pump station", "0.1")
     assert identity.details == {"product_code": "SIM-PUMP", "model_name": "FLM-PUMP-01"}
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_a_device_that_does_not_tell_its_identity_has_none(link, opened, simulated_device):
+    simulated_device.identity = {}
+    simulated_device.unsupported = frozenset({43})
+    async with opened(link=link) as driver:
+        assert await driver.identify() == Identity()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["2b0e0182000001", "2b0e018200000100", "2b0e01820000010005466163", "2b0e018200000000ff", "2b0e01"],
+)
+async def test_an_identity_that_breaks_off_is_not_believed(answer, opened, simulated_device):
+    simulated_device.scripted = {43: bytes.fromhex(answer)}
+    async with opened() as driver:
+        with pytest.raises(BadReplyError):
+            await driver.identify()
+
+
+async def test_an_identity_that_never_ends_is_read_a_bounded_number_of_times(opened, simulated_device):
+    # more follows, next object 0: the same page again and again
+    simulated_device.scripted = {43: bytes.fromhex("2b0e0282ff00010001") + b"A"}
+    async with opened() as driver:
+        identity = await driver.identify()
+    assert identity.vendor == "A"
+    assert simulated_device.requests == 1
+
+
+async def test_a_write_that_the_device_still_works_on_is_not_called_done(opened, simulated_device, tag):
+    simulated_device.scripted = {6: bytes((0x86, 5))}
+    async with opened() as driver:
+        with pytest.raises(OutcomeUnknownError, match="exception 5"):
+            await driver.write(tag("hr@1"), 5)

@@ -130,7 +130,7 @@ class ModbusDriver:
         return self._layout
 
     def _place(self, tag: Tag) -> Place | Misplaced:
-        return place_of(tag, self._options, self._endpoint.unit)
+        return place_of(tag, self._options, self._endpoint)
 
     def _noted(
         self,
@@ -148,7 +148,7 @@ class ModbusDriver:
             for index in block.wanted:
                 found[index] = block.span, answer
             if isinstance(answer, bytes):
-                self._closed.discard(block.span)
+                self._reopen(block.span)
             elif _worth_parting(answer):
                 self._close(block.span)
         return doubtful
@@ -186,6 +186,12 @@ class ModbusDriver:
     def _close(self, span: Span) -> None:
         if len(self._closed) < _MOST_REMEMBERED:
             self._closed.add(span)
+
+    def _reopen(self, span: Span) -> None:
+        """What was refused and now answers may share a request again."""
+        if self._closed and span in self._closed:
+            self._closed.remove(span)
+            self._layout = None
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.device.timeout_s

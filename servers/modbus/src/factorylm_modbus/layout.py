@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from factorylm_modbus.address import Address, ByteOrder, DataType, parse, parse_range
 from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_fit
+from factorylm_modbus.endpoint import Endpoint
 from factorylm_modbus.line import Answer
 from factorylm_modbus.pdu import Request, bit
 from factorylm_modbus.plan import Block, Span, plan
@@ -42,12 +43,12 @@ class Misplaced:
     hint: str = ""
 
 
-def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
+def place_of(tag: Tag, options: DeviceOptions, endpoint: Endpoint) -> Place | Misplaced:
     """The place of `tag`; a raw address typed by a model is checked here like one in the plant file."""
     try:
         address = parse(tag.address, tag.type)
         own = TagOptions.model_validate(tag.options)
-        check_fit(tag, address, own, options)
+        check_fit(tag, address, own, options, endpoint.link)
     except ValidationError as error:
         return Misplaced(tag=tag, quality=Quality.BadConfigurationError, problem=str(error.errors()[0]["msg"]))
     except ValueError as error:
@@ -57,7 +58,7 @@ def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
             problem=str(error),
             hint="Nothing was asked of the device for this tag; correct the address",
         )
-    unit = unit if address.unit is None else address.unit
+    unit = endpoint.unit if address.unit is None else address.unit
     order, told = order_of(address, own, options)
     return Place(
         tag=tag,

@@ -130,7 +130,7 @@ class Session:
     def _worth_a_second(self, batch: Batch, failure: DeviceError, deadline: float) -> bool:
         """There is time, and the first attempt got as far as a connection."""
         left_s = deadline - asyncio.get_running_loop().time()
-        only_silent_ones = isinstance(failure, DeviceTimeoutError) and batch.suspects.issuperset(batch.open())
+        only_silent_ones = isinstance(failure, DeviceTimeoutError) and set(batch.suspects) >= set(batch.open())
         needed_s = self.manners.patience_s if only_silent_ones else 0.05
         if self._doubted is not None:
             needed_s += self.manners.late_reply_s
@@ -141,8 +141,8 @@ class Session:
     def _doubt(self, batch: Batch) -> None:
         """An answer is outstanding on a line where answers carry no number: it must pass before the next."""
         if self.endpoint.link.is_rtu:
-            suspect = next(iter(batch.suspects), 0)
-            self._doubted = batch.requests[suspect].unit
+            latest = batch.suspects[-1] if batch.suspects else 0
+            self._doubted = batch.requests[latest].unit
             self._doubted_until = asyncio.get_running_loop().time() + self.manners.late_reply_s
 
     async def _settle(self, line: Line, deadline: float) -> None:
