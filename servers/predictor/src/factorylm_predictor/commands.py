@@ -189,6 +189,8 @@ def check(options: argparse.Namespace) -> None:
         _print_json(asdict(found))
         return
     _say(f"{found.source}: {found.rows} rows, {found.units} units, a row every {found.interval:.6g}")
+    if not found.findings:
+        _say("  nothing wrong was found")
     for finding in found.findings:
         _say(f"  {finding.severity}: {finding.text}")
 

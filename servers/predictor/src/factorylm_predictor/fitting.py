@@ -21,7 +21,7 @@ from factorylm_predictor.novelty import Gate, learn_gate
 _ROWS_TO_FIT = 12_000
 _MOST_COMMON_SHARE = 0.95
 _CASES_PER_UNIT = 12
-_CASE_AXES = 8
+_CASE_FEATURES = 12
 _SKILL = 0.95
 _LEAST_USUAL = 0.5
 # What knows so few values (under one condition) switches; its steps are no sign of a fault in the data
@@ -279,7 +279,7 @@ def _evidence(
     evidence = Evidence(
         forest=bag.forest,
         calibration=calibration,
-        cases=_cases(fleet, rows, gate, known),
+        cases=_cases(fleet, rows, gate, bag.gain, known),
         importance=_importance(bag, len(fleet.sensors)),
     )
     refusal = ""
@@ -329,18 +329,21 @@ def _importance(bag: Bag, sensors: int) -> Floats:
     return np.asarray(gain / max(float(gain.sum()), 1e-12))
 
 
-def _cases(fleet: Fleet, rows: Rows, gate: Gate, known: Flags) -> Cases:
-    units = tuple(r.unit for r in fleet.runs)
+def _cases(fleet: Fleet, rows: Rows, gate: Gate, gain: Floats, known: Flags) -> Cases:
     chosen = []
     for asset in np.unique(rows.asset[known]):
         mine = np.flatnonzero(rows.asset == asset)
         chosen.append(mine[np.linspace(0, len(mine) - 1, min(_CASES_PER_UNIT, len(mine))).astype(int)])
-    places = np.concatenate(chosen)
+    moments = np.concatenate(chosen)
+    features = np.argsort(-gain)[:_CASE_FEATURES]
+    weights = np.sqrt(gain[features] / max(float(gain.sum()), 1e-12))
     return Cases(
-        units=units,
-        unit=rows.asset[places].astype(np.uint16),
-        remaining=rows.remaining[places].astype(np.float32),
-        place=gate.scores(rows.features[places])[:, :_CASE_AXES].astype(np.float32),
+        units=tuple(r.unit for r in fleet.runs),
+        unit=rows.asset[moments].astype(np.uint16),
+        remaining=rows.remaining[moments].astype(np.float32),
+        features=features,
+        weights=weights,
+        place=(gate.standardised(rows.features[moments])[:, features] * weights).astype(np.float32),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from factorylm_predictor.arrays import Floats
+from factorylm_predictor.arrays import Floats, Ints
 from factorylm_predictor.clocks import ClockKind
 from factorylm_predictor.conditions import Conditions
 from factorylm_predictor.conformal import Calibration
@@ -21,11 +21,17 @@ ENOUGH_FAILURES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Cases:
-    """Moments of past failures, to show what a machine of today resembles."""
+    """Moments of past failures, to show what a machine of today resembles.
+
+    `place` is where a moment stands along the features the trees gained most from, each in its own spread and
+    weighed by that gain.
+    """
 
     units: tuple[str, ...]
     unit: NDArray[np.uint16]
     remaining: NDArray[np.float32]
+    features: Ints
+    weights: Floats
     place: NDArray[np.float32]
 
 

@@ -22,17 +22,14 @@ class Gate:
     t2_limit: float
     q_limit: float
 
-    def scores(self, features: NDArray[np.float32] | Floats) -> Floats:
-        """Coordinates along the components, each in its own spread."""
-        return np.asarray(self._standardised(features) @ self.axes / np.sqrt(self.variances))
-
     def novelty(self, features: NDArray[np.float32] | Floats) -> Floats:
         """The larger of T² and Q as a share of its limit; above 1 is unlike all training data."""
-        standard = self._standardised(features)
+        standard = self.standardised(features)
         t2, q = _t2_q(standard, self.axes, self.variances)
         return np.maximum(t2 / self.t2_limit, q / self.q_limit)
 
-    def _standardised(self, features: NDArray[np.float32] | Floats) -> Floats:
+    def standardised(self, features: NDArray[np.float32] | Floats) -> Floats:
+        """Features in spreads from the training's mean."""
         return (features.astype(np.float64) - self.mean) / self.scale
 
 

@@ -36,6 +36,7 @@ _LOST_EVIDENCE = 0.2
 _FROZEN_INTERVALS = 20
 _RECENT_ROWS = 10
 _CLOCK_SLACK_H = 1.0
+_LEAST_SHARE = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,13 +270,15 @@ def _drivers(model: LifeModel, evidence: Evidence, away: Floats) -> tuple[Driver
     best = np.argsort(-weight)[:3]
     total = max(float(weight.sum()), 1e-12)
     return tuple(
-        Driver(tag=model.sensors[i], deviation=float(signed[i]), share=float(weight[i]) / total) for i in best.tolist()
+        Driver(tag=model.sensors[i], deviation=float(signed[i]), share=float(weight[i]) / total)
+        for i in best.tolist()
+        if weight[i] >= _LEAST_SHARE * total
     )
 
 
 def _similar(model: LifeModel, cases: Cases, features: NDArray[np.float32]) -> tuple[SimilarCase, ...]:
-    here = model.gate.scores(features)[0, : cases.place.shape[1]]
-    distance = np.sqrt(((cases.place - here) ** 2).mean(axis=1))
+    here = model.gate.standardised(features)[0, cases.features] * cases.weights
+    distance = np.sqrt(((cases.place - here) ** 2).sum(axis=1))
     found: dict[str, SimilarCase] = {}
     for i in np.argsort(distance).tolist():
         unit = cases.units[cases.unit[i]]
