@@ -87,7 +87,8 @@ def test_a_file_beyond_the_budget_is_averaged_and_keeps_its_ends(write_csv):
     assert sum(len(h) for h in found.units) <= 1100
     for history in found.units:
         assert history.times[-1] == 3999
-        assert history.values[:, 0].mean() == pytest.approx(1999.5, rel=0.05)
+        assert np.unique(np.diff(history.times)).tolist() == [found.rows_per_mean]
+        assert history.values[:, 0].mean() == pytest.approx(1999.5, rel=0.001)
 
 
 def test_text_columns_are_left_out_and_named(write_csv):

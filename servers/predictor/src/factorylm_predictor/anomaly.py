@@ -77,12 +77,10 @@ def learn_detector(
             f"{len(values)} complete healthy rows are too few to say what is usual",
             hint=f"give at least {FEWEST_ROWS}, better a week with every way the machine is run",
         )
-    moving = np.array([np.ptp(v) > 1e-9 * np.abs(v).max() for v in values.T], dtype=bool)
-    if not moving.any():
-        raise DataError("no tag ever changes in the baseline", hint="is it the right file?")
-    still = [t for t, m in zip(tags, moving, strict=True) if not m]
-    notes = [*notes, *(f"'{t}' never changes in the baseline and is not judged" for t in still)]
-    tags = tuple(t for t, m in zip(tags, moving, strict=True) if m)
+    moving = _moving(values)
+    still = [
+        f"'{t}' never changes in the baseline and is not judged" for t, m in zip(tags, moving, strict=True) if not m
+    ]
     values = values[:, moving]
     held_out = _held_out_scores(settings, values, method)
     scales = tuple(max(float(np.quantile(s, 0.99)), 1e-12) for s in held_out)
@@ -90,15 +88,22 @@ def learn_detector(
     limit = _limit(together, false_alarm_rate)
     conditions = _healthy(settings, values)
     return Detector(
-        tags=tags,
+        tags=tuple(t for t, m in zip(tags, moving, strict=True) if m),
         conditions=conditions,
         statistics=_statistics(_away(conditions, settings, values), method),
         scales=scales,
         limit=limit,
         false_alarm_rate=false_alarm_rate,
         baseline_rate=float((together > limit).mean()),
-        notes=tuple(notes),
+        notes=(*notes, *still),
     )
+
+
+def _moving(values: Floats) -> Flags:
+    moving = np.array([np.ptp(v) > 1e-9 * np.abs(v).max() for v in values.T], dtype=bool)
+    if not moving.any():
+        raise DataError("no tag ever changes in the baseline", hint="is it the right file?")
+    return moving
 
 
 class StreamJudge:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from factorylm_predictor.life_model import ENOUGH_FAILURES, LifeModel
-from factorylm_predictor.remaining_life import Assessment
+from factorylm_predictor.remaining_life import Assessment, Estimate
 from factorylm_predictor.window import AgePlan, RankedSlot, WindowPlan
 
 _SURE = {
@@ -25,10 +25,13 @@ def estimate_answer(model: LifeModel, answer: Assessment) -> dict[str, Any]:
     if answer.refusal:
         refusal = answer.refusal
         return told | {"refusal": {"code": refusal.code, "found": refusal.found, "remedy": refusal.remedy}}
-    estimate = answer.estimate
-    assert estimate is not None
+    assert answer.estimate is not None
+    return told | _numbers(model, answer.estimate)
+
+
+def _numbers(model: LifeModel, estimate: Estimate) -> dict[str, Any]:
     metrics = model.card["errors_in_steps"]
-    return told | {
+    return {
         "remaining": _rounded(estimate.life),
         "low": _rounded(estimate.low),
         "high": _rounded(estimate.high),

@@ -22,21 +22,9 @@ def life_card(
     seed: int,
 ) -> dict[str, Any]:
     """Purpose, data, split, errors, coverage, domain and limits, in plain words and numbers."""
-    lives = [(r.times[-1] - r.times[0]) for r in fleet.failed()]
     return {
         "purpose": "remaining life until the failure these histories ended in; a candidate for review, not a command",
-        "data": {
-            "source": data.source,
-            "rows": data.rows_read,
-            "failures": model.failures,
-            "still_alive": model.censored,
-            "units": [r.unit for r in fleet.runs],
-            "shortest_life": float(min(lives)),
-            "median_life": float(np.median(lives)),
-            "time_unit": model.time_unit(),
-            "notes": list(fleet.notes),
-            "taken_as_still_alive": suspects,
-        },
+        "data": _data(model, fleet, data) | {"taken_as_still_alive": suspects},
         "split": "by asset: every error below is from members that never saw the asset",
         "errors_in_steps": metrics,
         "interval": {
@@ -55,4 +43,19 @@ def life_card(
         "drift": {"novel_share_limit": 0.02, "meaning": "above it in a fleet, fit again"},
         "sensors": list(model.sensors),
         "seed": seed,
+    }
+
+
+def _data(model: "LifeModel", fleet: Fleet, data: Histories) -> dict[str, Any]:
+    lives = [r.times[-1] - r.times[0] for r in fleet.failed()]
+    return {
+        "source": data.source,
+        "rows": data.rows_read,
+        "failures": model.failures,
+        "still_alive": model.censored,
+        "units": [r.unit for r in fleet.runs],
+        "shortest_life": float(min(lives)),
+        "median_life": float(np.median(lives)),
+        "time_unit": model.time_unit(),
+        "notes": list(fleet.notes),
     }

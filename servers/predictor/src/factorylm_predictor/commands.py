@@ -30,6 +30,7 @@ from factorylm_predictor.jobs import (
     PREDICTION_COLUMNS,
     DetectJob,
     FitJob,
+    Fitted,
     answer_for_unit,
     csv_writer,
     fit_file,
@@ -56,12 +57,17 @@ def fit(options: argparse.Namespace) -> None:
         options=settings,
     )
     fitted = fit_file(job, options.out, replace=options.replace, say=_progress)
-    card = fitted.model.card
     if options.json:
-        _print_json({"model": str(options.out), "id": fitted.id, "refuses": fitted.model.refusal, "card": card})
-        return
+        model = fitted.model
+        _print_json({"model": str(options.out), "id": fitted.id, "refuses": model.refusal, "card": model.card})
+    else:
+        _print_fit(options.out, fitted)
+
+
+def _print_fit(out: Path, fitted: Fitted) -> None:
+    card = fitted.model.card
     data, errors, unit = card["data"], card["errors_in_steps"], card["data"]["time_unit"]
-    _say(f"{options.out}: {data['failures']} failures, {data['still_alive']} still alive, id {fitted.id}")
+    _say(f"{out}: {data['failures']} failures, {data['still_alive']} still alive, id {fitted.id}")
     for note in data["notes"]:
         _say(f"  {note}")
     for name in data["taken_as_still_alive"]:
@@ -137,10 +143,17 @@ def detect(options: argparse.Namespace) -> None:
     }
     if options.json:
         _print_json(summary)
-        return
-    _say(f"{options.out}: {alarms} of {rows} rows in alarm; on held-out healthy blocks {detector.baseline_rate:.2%}")
-    for note in [*detector.notes, *([f"{missing} rows have too few values to be judged"] if missing else [])]:
+    else:
+        _print_alarms(options.out, summary)
+
+
+def _print_alarms(out: Path, summary: dict[str, Any]) -> None:
+    rate = summary["false_alarms_on_the_baseline"]
+    _say(f"{out}: {summary['alarms']} of {summary['rows']} rows in alarm; on held-out healthy blocks {rate:.2%}")
+    for note in summary["notes"]:
         _say(f"  {note}")
+    if missing := summary["not_judged"]:
+        _say(f"  {missing} rows have too few values to be judged")
 
 
 def window(options: argparse.Namespace) -> None:

@@ -24,7 +24,7 @@ from factorylm_predictor.model_file import packed
 from factorylm_predictor.naming import learn_names, name_table
 from factorylm_predictor.remaining_life import Assessment, novel_share
 from factorylm_predictor.tables import Table, first_chunk
-from factorylm_predictor.window import Costs, Slot
+from factorylm_predictor.window import Costs, Slot, WindowPlan
 
 Say = Callable[[str], None]
 _MOST_FINDINGS = 15
@@ -224,20 +224,7 @@ def trend(desk: Desk, asked: ask.Trend, _: Say) -> replies.TrendReply:
 
 def window(desk: Desk, asked: ask.Window, _: Say) -> replies.WindowReply:
     """The cheapest times to service."""
-    costs = Costs(planned=asked.planned, unplanned=asked.unplanned, lead_time=asked.lead_time)
-    slots = _slots(asked.slots)
-    file = CostFile(costs=costs, age=asked.age, slots=slots, skipped=())
-    ages: dict[str, Any] = {}
-    if asked.lives:
-        plan, by_age = jobs.plan_for_lives(read_lives(desk.table(asked.lives)), file)
-        ages, sources = age_plan_answer(by_age), [asked.lives]
-    elif asked.model and asked.data and asked.unit:
-        model = desk.model(asked.model)
-        answers = jobs.predict(model, desk.table(asked.data), now=_now())[1]
-        plan = jobs.plan_for_answer(model, jobs.answer_for_unit(answers, asked.unit), file)
-        sources = [asked.data]
-    else:
-        raise BadRequestError("whose service is to be planned?", hint="give lives, or model, data and unit")
+    plan, ages, source = _plan(desk, asked)
     slot_answer = slot_plan_answer(plan)
     best = [
         [s["name"], s["after"], s["expected_cost"], s["risk_until_then"], s["above_best"]] for s in slot_answer["best"]
@@ -252,8 +239,22 @@ def window(desk: Desk, asked: ask.Window, _: Say) -> replies.WindowReply:
         shape=replies.short(ages.get("shape")),
         scale=replies.short(ages.get("scale")),
         best_age=replies.short(ages.get("best_age")),
-        evidence=_file(desk, "window", asked, sources, {"best": best, **ages}, details),
+        evidence=_file(desk, "window", asked, [source], {"best": best, **ages}, details),
     )
+
+
+def _plan(desk: Desk, asked: ask.Window) -> tuple[WindowPlan, dict[str, Any], str]:
+    """The plan, what the lives say of it, and the data it came from."""
+    costs = Costs(planned=asked.planned, unplanned=asked.unplanned, lead_time=asked.lead_time)
+    file = CostFile(costs=costs, age=asked.age, slots=_slots(asked.slots), skipped=())
+    if asked.lives:
+        plan, by_age = jobs.plan_for_lives(read_lives(desk.table(asked.lives)), file)
+        return plan, age_plan_answer(by_age), asked.lives
+    if not (asked.model and asked.data and asked.unit):
+        raise BadRequestError("whose service is to be planned?", hint="give lives, or model, data and unit")
+    model = desk.model(asked.model)
+    answers = jobs.predict(model, desk.table(asked.data), now=_now())[1]
+    return jobs.plan_for_answer(model, jobs.answer_for_unit(answers, asked.unit), file), {}, asked.data
 
 
 def _slots(text: str) -> tuple[Slot, ...]:

@@ -98,12 +98,7 @@ def fit_faults(
     _check_cases(names, codes)
     shares = held_out_shares(matrix, codes, blocked_folds(codes), seed)
     metrics = fault_metrics(shares, codes, tuple(str(n) for n in names))
-    if metrics["balanced_accuracy"] < 1 / len(names) + _SKILL:
-        raise DataError(
-            f"these tags do not carry this fault: balanced accuracy {metrics['balanced_accuracy']:.2f} on blocks of "
-            f"time kept apart, chance is {1 / len(names):.2f}",
-            hint="add tags that feel the fault; shuffled folds would have looked better and meant nothing",
-        )
+    _refuse_chance(metrics["balanced_accuracy"], 1 / len(names))
     return FaultModel(
         columns=tuple(columns),
         derived=tuple(derived),
@@ -111,13 +106,17 @@ def fit_faults(
         forest=_forest(matrix, codes, len(names), seed),
         gate=learn_gate(matrix),
         least_share=_least_share(shares, codes),
-        card={
-            "purpose": "naming faults seen before",
-            "rows": len(matrix),
-            "split": _SPLIT,
-            "metrics": metrics,
-        },
+        card={"purpose": "naming faults seen before", "rows": len(matrix), "split": _SPLIT, "metrics": metrics},
     )
+
+
+def _refuse_chance(balanced: float, chance: float) -> None:
+    if balanced < chance + _SKILL:
+        raise DataError(
+            f"these tags do not carry this fault: balanced accuracy {balanced:.2f} on blocks of time kept apart, "
+            f"chance is {chance:.2f}",
+            hint="add tags that feel the fault; shuffled folds would have looked better and meant nothing",
+        )
 
 
 _SPLIT = "five folds; every label's rows are cut into contiguous blocks of time"

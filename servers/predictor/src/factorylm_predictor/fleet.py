@@ -7,7 +7,8 @@ import numpy as np
 
 from factorylm_predictor.arrays import Flags, Floats
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.histories import Histories, History, run_means
+from factorylm_predictor.histories import Histories, History
+from factorylm_predictor.means import run_means
 
 # Feature spans were chosen on lives of about 200 rows; longer records are averaged down to that
 _STEPS_PER_LIFE = 200
@@ -89,7 +90,7 @@ def run_of(
     interval = float(np.median(np.diff(times))) if len(times) > 1 else step
     rows = max(1, round(step / interval)) if interval > 0 else 1
     if rows > 1:
-        _, times, values = run_means(np.zeros(len(times), dtype=np.int64), times, values, rows)
+        times, values = run_means(times, values, rows)
     missing = np.isnan(values)
     filled = fill_gaps(values)
     split = len(settings)

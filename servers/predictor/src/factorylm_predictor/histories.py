@@ -6,9 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from factorylm_predictor.arrays import Floats, Ints
+from factorylm_predictor.arrays import Floats
 from factorylm_predictor.clocks import ClockKind, clock_kind, times_from
 from factorylm_predictor.errors import DataError
+from factorylm_predictor.means import Rows, joined, means_over, places_in_unit
 from factorylm_predictor.tables import Chunk, Table, first_chunk, pick
 
 # 20 million cells are 160 MB; a longer file keeps its means over equal runs of rows
@@ -76,12 +77,7 @@ def read_histories(
         for column in columns:
             pick(column, header, "sensor or setting", name)
     first = first_chunk(table)
-    kind = clock_kind(first.columns[time])
-    if kind is None:
-        raise DataError(
-            f"'{time}' in {name} is neither a number nor an ISO timestamp (it begins {first.texts(time)[0][:40]!r})",
-            hint="name the time column with --time",
-        )
+    kind = _clock_of(first, time, name)
     if columns is None:
         columns, notes = _numeric_columns(first, [c for c in header if c not in {unit, time}])
     else:
@@ -90,6 +86,16 @@ def read_histories(
     for chunk in table.chunks():
         reader.take(chunk)
     return reader.histories(name, notes)
+
+
+def _clock_of(chunk: Chunk, time: str, name: str) -> ClockKind:
+    kind = clock_kind(chunk.columns[time])
+    if kind is None:
+        raise DataError(
+            f"'{time}' in {name} is neither a number nor an ISO timestamp (it begins {chunk.texts(time)[0][:40]!r})",
+            hint="name the time column with --time",
+        )
+    return kind
 
 
 def _numeric_columns(chunk: Chunk, names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -114,7 +120,8 @@ class _Gatherer:
         self.columns, self.unit, self.time, self.kind = columns, unit, time, kind
         self.max_rows = max(1000, max_cells // (len(columns) + 2))
         self.names: dict[str, int] = {}
-        self.parts: list[tuple[Ints, Floats, Floats]] = []
+        self.parts: list[Rows] = []
+        self.before: dict[int, int] = {}
         self.kept = self.rows_read = 0
         self.run = 1
 
@@ -130,30 +137,29 @@ class _Gatherer:
         )
         values[~np.isfinite(values)] = np.nan
         self.rows_read += len(times)
-        self._keep(run_means(codes, times, values, self.run))
+        places = places_in_unit(codes, self.before)
+        rows = Rows(unit=codes, place=places, times=times, values=values, weight=np.ones(len(times)))
+        self._keep(means_over(rows, self.run))
         while self.kept > self.max_rows:
             self._halve()
 
-    def _keep(self, part: tuple[Ints, Floats, Floats]) -> None:
+    def _keep(self, part: Rows) -> None:
         self.parts.append(part)
-        self.kept += len(part[0])
+        self.kept += len(part)
 
     def _halve(self) -> None:
-        before, together = self.kept, self._together()
+        before, together = self.kept, joined(self.parts)
         self.parts, self.kept, self.run = [], 0, self.run * 2
-        self._keep(run_means(*together, 2))
+        self._keep(means_over(together, self.run))
         if self.kept > 0.9 * before:
             raise DataError(
                 f"'{self.unit}' has a new value in almost every row",
                 hint="is it the unit? --unit and --time may be swapped",
             )
 
-    def _together(self) -> tuple[Ints, Floats, Floats]:
-        codes, times, values = zip(*self.parts, strict=True)
-        return np.concatenate(codes), np.concatenate(times), np.concatenate(values)
-
     def histories(self, source: str, notes: list[str]) -> Histories:
-        codes, times, values = self._together()
+        rows_kept = means_over(joined(self.parts), self.run)  # chunks were cut anywhere: join what belongs together
+        codes, times, values = rows_kept.unit, rows_kept.times, rows_kept.values
         if self.unit:
             _refuse_a_unit_per_row(len(self.names), len(codes), self.unit)
         if bad := int(np.isnan(times).sum()):
@@ -162,14 +168,10 @@ class _Gatherer:
         order = np.argsort(codes, kind="stable")
         edges = np.searchsorted(codes[order], np.arange(len(self.names) + 1))
         for name, (a, b) in zip(self.names, pairwise(edges.tolist()), strict=True):
-            rows = order[a:b]
-            rows = rows[np.isfinite(times[rows])]
-            backwards = int((np.diff(times[rows]) < 0).sum())
-            if backwards:
-                notes = [
-                    *notes,
-                    f"unit {name}: the clock goes back {backwards} times; rows were sorted by time",
-                ]
+            rows = order[a:b][np.isfinite(times[order[a:b]])]
+            if backwards := int((np.diff(times[rows]) < 0).sum()):
+                text = f"unit {name}: the clock goes back {backwards} times; rows were sorted by time"
+                notes = [*notes, text]
             rows = rows[np.argsort(times[rows], kind="stable")]
             if len(rows):
                 units.append(History(unit=name, times=times[rows], values=values[rows]))
@@ -192,21 +194,3 @@ def _refuse_a_unit_per_row(units: int, rows: int, name: str) -> None:
             f"'{name}' has {units} different values in {rows} rows, so no unit has a history",
             hint="--unit names the machine, --time its clock: they may be swapped",
         )
-
-
-def run_means(codes: Ints, times: Floats, values: Floats, run: int) -> tuple[Ints, Floats, Floats]:
-    """Means over `run` consecutive rows of the same unit; each mean carries the time of its last row."""
-    order = np.argsort(codes, kind="stable")
-    codes, times, values = codes[order], times[order], values[order]
-    if run == 1 or len(codes) == 0:
-        return codes, times, values
-    starts_unit = np.r_[True, codes[1:] != codes[:-1]]
-    first = np.flatnonzero(starts_unit)
-    place = np.arange(len(codes)) - np.repeat(first, np.diff(np.r_[first, len(codes)]))
-    starts = np.flatnonzero(place % run == 0)
-    ends = np.r_[starts[1:], len(codes)] - 1
-    present = np.isfinite(values)
-    counts = np.add.reduceat(present, starts, axis=0, dtype=np.float64)
-    sums = np.add.reduceat(np.where(present, values, 0.0), starts, axis=0)
-    with np.errstate(invalid="ignore"):
-        return codes[starts], times[ends], sums / counts

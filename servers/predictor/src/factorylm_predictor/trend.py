@@ -7,7 +7,7 @@ import numpy as np
 
 from factorylm_predictor.arrays import Floats
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.histories import run_means
+from factorylm_predictor.means import run_means
 
 TrendCode = Literal["flat", "away_from_limit", "too_far", "too_short", "passed"]
 _POINTS = 120
@@ -94,7 +94,7 @@ def _clearest_stretch(times: Floats, values: Floats) -> tuple[Floats, Floats, fl
 def _thinned(times: Floats, values: Floats) -> tuple[Floats, Floats]:
     order = np.argsort(times, kind="stable")
     run = max(1, len(times) // _POINTS)
-    _, times, means = run_means(np.zeros(len(times), dtype=np.int64), times[order], values[order, None], run)
+    times, means = run_means(times[order], values[order, None], run)
     return times, means[:, 0]
 
 
