@@ -244,8 +244,8 @@ def best_fixed_age(lives: Floats) -> float:
     return float(min(rates))
 
 
-_INFERENCE = """
-import json, resource, sys, time
+_INFERENCE = r"""
+import json, re, sys, time
 from pathlib import Path
 from factorylm_predictor.histories import read_histories
 from factorylm_predictor.life_model import LifeModel
@@ -258,7 +258,8 @@ assess_units(model, data)
 start = time.process_time()
 assess_units(model, data)
 ms = 1000 * (time.process_time() - start) / len(data.units)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+# not ru_maxrss: a child begins with its parent's
+peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 print(json.dumps([ms, peak, any(m.startswith("sklearn") for m in sys.modules)]))
 """
 

@@ -53,6 +53,11 @@ def fit_pumps() -> Fit:
 
 
 @pytest.fixture(scope="session")
+def histories_of_pumps() -> Callable[[Sequence[PumpLife]], Histories]:
+    return as_histories
+
+
+@pytest.fixture(scope="session")
 def pump_model(pumps: Pumps, fit_pumps: Fit) -> LifeModel:
     return fit_pumps(pumps)
 

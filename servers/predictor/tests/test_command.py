@@ -117,6 +117,36 @@ def test_a_worse_model_does_not_replace_a_better_one(example, tmp_path, capsys):
     assert "this model gives no numbers: too_few_failures: 3 seen" in capsys.readouterr().out
 
 
+def test_units_still_alive_and_columns_left_out_are_told(tmp_path, write_csv, capsys):
+    rng = np.random.default_rng(1)
+    lives = [pump_life(f"P{n}", rng) for n in range(7)]
+    columns = ["pump", "hours", *COLUMNS, "serial"]
+
+    def rows(pumps):
+        return [[p.pump, h, *v, 7] for p in pumps for h, v in zip(p.hours, p.values, strict=True)]
+
+    alive = write_csv("alive.csv", columns, rows([p.until(0.7 * p.life_h) for p in lives[5:]]))
+    runs = write_csv("runs.csv", columns, rows(lives[:5]))
+    words = ["--unit", "pump", "--time", "hours", "--censored", str(alive), "--out", str(tmp_path / "m")]
+    assert main(["fit", "--data", str(runs), *words]) == 0
+    told = capsys.readouterr().out
+    assert "5 failures, 2 still alive" in told
+    assert "'serial' is left out: it never changes" in told
+    assert main(["fit", "--data", str(runs), *words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["card"]["data"]["still_alive"] == 2
+
+
+def test_a_fleet_unlike_the_training_is_told_as_drift(example, tmp_path, capsys, write_csv):
+    rng = np.random.default_rng(1)
+    others = [pump_life(f"X{n}", rng) for n in range(12)]
+    scale = [1, 1, 3.0, 1.4, 2.0, 1.5]
+    rows = [[p.pump, h, *(v * scale)] for p in others for h, v in zip(p.hours, p.values, strict=True)]
+    data = write_csv("others.csv", ["pump", "hours", *COLUMNS], rows)
+    words = ["--model", f"{example}/pumps.model", "--data", str(data), "--out", str(tmp_path / "p.csv")]
+    assert main(["predict", *words]) == 0
+    assert "drift: 100% of the units are unlike the training data (limit 2%): fit again" in capsys.readouterr().out
+
+
 def test_fitting_over_something_else_is_refused(example, tmp_path, capsys):
     notes = tmp_path / "notes.txt"
     notes.write_text("keep me")

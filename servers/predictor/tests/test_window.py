@@ -142,6 +142,21 @@ def test_a_wrong_cost_file_names_the_key(content, error, message):
         costs_from(content, "costs.toml")
 
 
+def test_a_file_that_is_no_toml_says_so(tmp_path):
+    (tmp_path / "costs.toml").write_text("planned: 1")
+    with pytest.raises(DataError, match="is not TOML"):
+        read_costs(tmp_path / "costs.toml")
+    with pytest.raises(UnknownNameError, match=r"costs\.toml"):
+        read_costs(tmp_path / "cost.toml")
+
+
+@pytest.mark.parametrize("value", ["-3", "0", "long"])
+def test_a_life_that_is_none_names_its_row(write_csv, value):
+    path = write_csv("lives.csv", ["hours"], [[800], [value], [900]])
+    with pytest.raises(DataError, match="row 3: the life is not a positive number"):
+        read_lives(TableFile(path), life="hours")
+
+
 def test_lives_find_their_columns(write_csv):
     path = write_csv("lives.csv", ["pump", "hours", "failed"], [["P1", 800, 1], ["P2", 950.5, 0], ["P3", 700, 1]])
     lives = read_lives(TableFile(path))

@@ -25,9 +25,18 @@ class Calibration:
 
     def interval(self, predicted: float) -> tuple[float, float]:
         """Lower and upper end; an upper end at the cap is open."""
-        band = self.band(predicted)
+        low, high = self._ends(self.band(predicted))
+        return max(0.0, predicted + low), min(self.cap, predicted + high)
+
+    def intervals(self, predicted: Floats) -> Floats:
+        """Many intervals, a row each."""
+        ends = np.array([self._ends(band) for band in range(len(self.errors))])
+        low, high = ends[np.searchsorted(self.edges, predicted, side="right")].T
+        return np.column_stack([np.maximum(0.0, predicted + low), np.minimum(self.cap, predicted + high)])
+
+    def _ends(self, band: int) -> tuple[float, float]:
         low, high = np.quantile(self.errors[band], _tails(self.coverage, int(self.assets[band])))
-        return max(0.0, predicted + min(float(low), 0.0)), min(self.cap, predicted + max(float(high), 0.0))
+        return min(float(low), 0.0), max(float(high), 0.0)
 
     def samples(self, predicted: float) -> Floats:
         """Remaining lives that past errors make plausible."""
@@ -75,7 +84,7 @@ def reliability(
             if not (learn.any() and test.any()):
                 continue
             law = calibrate(predicted[learn], truth[learn], asset[learn], cap=cap, coverage=declared, rng=rng)
-            ends = np.array([law.interval(p) for p in predicted[test]])
+            ends = law.intervals(predicted[test])
             capped = np.minimum(truth[test], cap)
             inside.append((capped >= ends[:, 0]) & (capped <= ends[:, 1]))
             widths.append(ends[:, 1] - ends[:, 0])
