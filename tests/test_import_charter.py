@@ -84,6 +84,9 @@ def test_a_skill_starts_without_its_heavy_libraries(skill: Member, all_members: 
     """A client waits for the first answer; drivers, numbers and models load when they are first used."""
     heavy = all_needs(skill.requirements) - all_needs(all_members["factorylm-skill"].project["dependencies"])
     modules = {name for name, dists in packages_distributions().items() if heavy & set(map(requirement_name, dists))}
-    asked = f"import sys, {skill.package}.server; print(*sorted({modules!r} & sys.modules.keys()))"
+    asked = (
+        "import sys, factorylm_skill; before = set(sys.modules); "
+        f"import {skill.package}.server; print(*sorted({modules!r} & (sys.modules.keys() - before)))"
+    )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr, done.returncode) == ([], "", 0)

@@ -42,11 +42,15 @@ def opened(simulated_device: SimulatedDevice) -> Opens:
 
     @asynccontextmanager
     async def open_(
-        *, link: Link = Link.TCP, timeout_s: float = 2.0, query: str = "?unit=1", **options: object
+        *, link: Link = Link.TCP, timeout_s: float = 2.0, tags: dict[str, Tag] | None = None, **options: object
     ) -> AsyncIterator[ModbusDriver]:
         async with serving(simulated_device, link=link) as port:
             device = Device(
-                name="d", url=f"{link}://127.0.0.1:{port}{query}", timeout_s=timeout_s, options=dict(options)
+                name="d",
+                url=f"{link}://127.0.0.1:{port}?unit=1",
+                timeout_s=timeout_s,
+                tags=tags or {},
+                options=dict(options),
             )
             DIALECT.check_device(device)
             driver = connect(device)

@@ -181,14 +181,23 @@ async def test_what_is_no_number_is_no_value(opened, simulated_device, tag):
 async def test_tags_may_name_units_of_their_own_behind_a_gateway(opened, simulated_device, tag):
     simulated_device.units = frozenset({1, 7})
     async with opened() as driver:
-        readings = await driver.read([tag("hr@1"), tag("7!40003"), tag("hr@3{unit-id:9}")])
+        readings = await driver.read([tag("hr@1"), tag("7!40003", name="b"), tag("hr@3{unit-id:9}", name="c")])
     assert [r.value for r in readings] == [1, 2, None]
     assert readings[2].quality is Quality.BadNoCommunication
     assert "exception 11" in readings[2].problem
 
 
+async def test_a_raw_address_reaches_only_units_that_the_plant_file_names(opened, simulated_device, tag):
+    simulated_device.units = frozenset({1, 7, 8})
+    async with opened(tags={"b": tag("7!40003", name="b")}) as driver:
+        readings = await driver.read([tag("1!40002"), tag("7!40003"), tag("8!40003")])
+    assert [r.value for r in readings] == [1, 2, None]
+    assert "unit 8 is not one that the plant file names" in readings[2].problem
+    assert simulated_device.requests == 2
+
+
 async def test_a_silent_unit_costs_only_its_own_tags(opened, simulated_device, tag):
-    tags = [tag("2!40001"), tag("hr@3"), tag("hr@200")]
+    tags = [tag("2!40001", name="a"), tag("hr@3"), tag("hr@200")]
     async with opened(link=Link.RTU_TCP, reply_timeout_s=0.1, late_reply_s=0.05) as driver:
         readings = await driver.read(tags)
     assert [r.value for r in readings] == [None, 3, 200]
@@ -280,6 +289,14 @@ async def test_what_cannot_be_written_is_refused_before_anything_is_sent(
             await driver.write(tag(address, **keys), value)
     assert why in str(refused.value)
     assert simulated_device.requests == 0
+
+
+async def test_a_device_without_the_write_function_is_told_with_the_other_kind(opened, simulated_device, tag):
+    simulated_device.unsupported = frozenset({6})
+    async with opened() as driver:
+        with pytest.raises(DeviceRefusedError, match="no function 6") as refused:
+            await driver.write(tag("hr@1"), 1)
+    assert "write_function" in refused.value.hint
 
 
 async def test_a_refused_write_says_with_which_exception(opened, tag):

@@ -69,6 +69,10 @@ class ApprovalDesk:
             self._expire(entry)
         return [(e.request, e.decision, e.by) for e in reversed(self._entries.values())]
 
+    def request(self, request_id: str) -> WriteRequest:
+        """The request with that id."""
+        return self._entry(request_id).request
+
     def decide(self, request_id: str, *, approve: bool, by: str) -> Decision:
         """A person decides, once; a second decision or one that comes too late is refused."""
         entry = self._entry(request_id)

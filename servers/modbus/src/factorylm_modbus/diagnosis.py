@@ -19,8 +19,7 @@ from factorylm_modbus.dialect import DeviceOptions, units_of
 from factorylm_modbus.endpoint import Endpoint, Link
 from factorylm_modbus.identification import identity_of
 from factorylm_modbus.layout import Place
-from factorylm_modbus.line import Answer
-from factorylm_modbus.pdu import ModbusRefusedError, Request
+from factorylm_modbus.pdu import Answer, ModbusRefusedError, Request
 from factorylm_modbus.plan import Span
 from factorylm_modbus.session import Session
 from factorylm_modbus.values import decodings

@@ -7,14 +7,12 @@ loop a question instead of one of the waiting task, which is most of what an asy
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import cast
 
 from factorylm_schema import BadReplyError, DeviceError, DeviceTimeoutError, NotConnectedError
 
 from factorylm_modbus.framing import Frame, Framing
-from factorylm_modbus.pdu import Request, answer_of
-
-Answer: TypeAlias = bytes | DeviceError
+from factorylm_modbus.pdu import Answer, Request, answer_of
 
 
 @dataclass(kw_only=True)

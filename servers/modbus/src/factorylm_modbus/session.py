@@ -15,15 +15,14 @@ from factorylm_schema import (
     BadReplyError,
     DeviceError,
     DeviceTimeoutError,
-    MissingPartError,
     NotConnectedError,
     OutcomeUnknownError,
 )
 
 from factorylm_modbus.endpoint import Endpoint, Link, SerialLine
 from factorylm_modbus.framing import Mbap, Rtu
-from factorylm_modbus.line import Answer, Batch, Line
-from factorylm_modbus.pdu import ModbusRefusedError, Request, echo
+from factorylm_modbus.line import Batch, Line
+from factorylm_modbus.pdu import Answer, ModbusRefusedError, Request, echo
 
 _STILL_WORKING = 5  # exception 5: taken, not yet done
 
@@ -248,7 +247,8 @@ async def _open_serial(serial: SerialLine, manners: Manners) -> Line:
             stopbits=serial.stopbits,
         )
     except RuntimeError as error:
-        raise MissingPartError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
+        # A failure of this device alone: the tags of others are still read
+        raise UnreachableError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
     await asyncio.sleep(0)  # its reader is set up in the next turn of the loop
     line = cast("Line", protocol)
     line.connection_made(transport)
