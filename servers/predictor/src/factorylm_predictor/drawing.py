@@ -110,7 +110,7 @@ def ticks(low: float, high: float) -> list[float]:
     power = 10 ** np.floor(np.log10(raw))
     step = float(next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw))
     first = np.ceil(low / step) * step
-    return [round(float(v), 10) for v in np.arange(first, high + step * 1e-9, step)]
+    return [round(float(v), 10) + 0.0 for v in np.arange(first, high + step * 1e-9, step)]
 
 
 def _pieces(known: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> list["slice[int, int, None]"]:

@@ -222,7 +222,7 @@ def _refused_by_domain(model: LifeModel, run: Run, away: Floats, novelty: float)
         return Refusal(
             code="novel",
             found=f"unlike all training data ({novelty:.2f} of the limit){_strangest(model, away)}",
-            remedy="another machine type or an unseen fault: add its histories and fit again",
+            remedy="if it is another machine type or a new fault, add its histories and fit again",
         )
     return None
 
