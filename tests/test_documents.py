@@ -95,6 +95,7 @@ def run(program: list[str], folder: Path, place: str) -> subprocess.CompletedPro
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "COLUMNS": "120",
+        "PYTHONUNBUFFERED": "1",  # output and errors in the order a terminal shows them
     }
     try:
         return subprocess.run(
