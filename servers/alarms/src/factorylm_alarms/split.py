@@ -1,0 +1,199 @@
+"""A block of a text journal cut into rows and cells, all rows at once.
+
+A quote opens a cell only at its beginning (RFC 4180); a stray one (an inch mark) is a letter. Rows may run over
+several lines inside quotes. A row with the wrong number of cells is rejected with its line number, never repaired.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from factorylm_alarms.cells import PADDING
+
+Bytes = npt.NDArray[np.uint8]
+Positions = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+QUOTE, NEWLINE, RETURN, SPACE, NUL = b'"'[0], 10, 13, 32, 0
+MAX_QUOTED_LINES = 500
+"""A quoted cell that runs over more lines is taken for a stray quote, or one quote would swallow the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """The good rows of a block. Cell `c` of row `r` is `buffer[begin(c)[r] : end(c)[r]]`."""
+
+    buffer: Bytes
+    marks: Positions
+    first_mark: Positions
+    begins: Positions
+    lines: Positions
+    rejected: tuple[tuple[int, str], ...]
+
+    def __len__(self) -> int:
+        return len(self.begins)
+
+    def span(self, first: int, last: int) -> tuple[Positions, Positions]:
+        """(begins, ends) of the stretch from cell `first` to cell `last`, trimmed of its line end."""
+        begins = self.begins if first == 0 else self.marks[self.first_mark + (first - 1)] + 1
+        ends = self.marks[self.first_mark + last]
+        carriage = (ends > begins) & (self.buffer[ends - 1] == RETURN)
+        return begins, ends - carriage
+
+    def bare(self, column: int) -> tuple[Positions, Positions]:
+        """(begins, ends) of one cell without the blanks and quotes around it."""
+        begins, ends = self.span(column, column)
+        while True:
+            loose = (ends > begins) & np.isin(self.buffer[begins], (SPACE, QUOTE))
+            tight = (ends > begins) & np.isin(self.buffer[ends - 1], (SPACE, QUOTE))
+            if not loose.any() and not tight.any():
+                return begins, ends
+            begins, ends = begins + loose, np.maximum(ends - tight, begins + loose)
+
+    def text(self, row: int, column: int) -> bytes:
+        """One cell, unquoted."""
+        begins = self.begins[row] if column == 0 else self.marks[self.first_mark[row] + column - 1] + 1
+        return unquote(self.buffer[begins : self.marks[self.first_mark[row] + column]].tobytes())
+
+
+def unquote(raw: bytes) -> bytes:
+    """The cell's own bytes."""
+    raw = raw.strip(b" \r\n")
+    if len(raw) >= 2 and raw.startswith(b'"') and raw.endswith(b'"'):
+        return raw[1:-1].replace(b'""', b'"').strip()
+    return raw
+
+
+def whole_rows_end(block: bytes, delimiter: str) -> int:
+    """Where the last complete row of a block ends, so that no quoted cell is cut in two."""
+    end = block.rfind(b"\n") + 1
+    if b'"' not in block:
+        return end
+    opened = _open_quote(block[:end], delimiter)
+    return end if opened is None else opened
+
+
+def split_rows(block: bytes, delimiter: str, columns: int, first_line: int) -> Rows:
+    """Cut a block of complete rows; `first_line` is the line number of its first line."""
+    buffer = np.frombuffer(block + bytes(PADDING), np.uint8)
+    text = buffer[: len(block)]
+    marks = np.flatnonzero((text == ord(delimiter)) | (text == NEWLINE))
+    newlines = marks[text[marks] == NEWLINE]
+    line_begins = np.concatenate(([0], newlines[:-1] + 1)) if len(newlines) else np.zeros(0, np.int64)
+    if b'"' in block:
+        marks = marks[~_inside_quotes(text, marks, line_begins, delimiter)]
+    is_end = text[marks] == NEWLINE
+    ends = np.flatnonzero(is_end)
+    first_mark = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else np.zeros(0, np.int64)
+    begins = np.concatenate(([0], marks[ends[:-1]] + 1)) if len(ends) else np.zeros(0, np.int64)
+    lines = first_line + (np.arange(len(begins)) if len(ends) == len(newlines) else np.searchsorted(newlines, begins))
+    good, rejected = _judge(text, begins, marks[ends], lines, ends - first_mark + 1, columns, b"\0" in block)
+    if not good.all():
+        first_mark, begins, lines = first_mark[good], begins[good], lines[good]
+    return Rows(
+        buffer=buffer, marks=marks, first_mark=first_mark, begins=begins, lines=lines, rejected=tuple(rejected)
+    )
+
+
+def _judge(
+    text: Bytes, begins: Positions, ends: Positions, lines: Positions, widths: Positions, columns: int, nuls: bool
+) -> tuple[Flags, list[tuple[int, str]]]:
+    """(rows to keep, [(line, reason)]); blank lines are neither."""
+    good = widths == columns
+    rejected = []
+    for row in np.flatnonzero(~good):
+        if text[begins[row] : ends[row]].tobytes().strip(b" \t\r\n;,|"):
+            rejected.append((int(lines[row]), f"{widths[row]} cells where {columns} were expected"))
+    if nuls:
+        at = np.flatnonzero(text == NUL)
+        for row in np.unique(np.searchsorted(begins, at, side="right") - 1):
+            if good[row]:
+                good[row] = False
+                rejected.append((int(lines[row]), "NUL bytes in the row"))
+    return good, rejected
+
+
+def _inside_quotes(text: Bytes, marks: Positions, line_begins: Positions, delimiter: str) -> Flags:
+    """Which delimiters and line ends stand inside a quoted cell."""
+    quotes = np.flatnonzero(text == QUOTE)
+    line_of_quote = np.searchsorted(line_begins, quotes, side="right") - 1
+    per_line = np.bincount(line_of_quote, minlength=len(line_begins))
+    group = line_begins.copy()
+    plain = np.zeros(len(line_begins), bool)
+    for first, last in _odd_lines(text, line_begins, per_line, delimiter):
+        if last is None:
+            plain[first] = True
+        else:
+            group[first : last + 1] = line_begins[first]
+    line_of_mark = np.searchsorted(line_begins, marks, side="right") - 1
+    before = np.searchsorted(quotes, marks) - np.searchsorted(quotes, group[line_of_mark])
+    return (before % 2 == 1) & ~plain[line_of_mark]
+
+
+def _odd_lines(
+    text: Bytes, line_begins: Positions, per_line: Positions, delimiter: str
+) -> list[tuple[int, int | None]]:
+    """(first line, last line) of each row over several lines; (line, None) for a line with a stray quote."""
+    found: list[tuple[int, int | None]] = []
+    bounds = np.append(line_begins, len(text))
+    done = -1
+    for line in np.flatnonzero(per_line % 2 == 1).tolist():
+        if line <= done:
+            continue
+        last = _closing_line(text, bounds, line, delimiter)
+        found.append((line, last))
+        done = line if last is None else last
+    return found
+
+
+def _closing_line(text: Bytes, bounds: Positions, line: int, delimiter: str) -> int | None:
+    """The line on which the cell opened on `line` closes; None when the quote there opens no cell."""
+    inside = False
+    for number in range(line, min(line + MAX_QUOTED_LINES, len(bounds) - 1)):
+        inside = _ends_inside(text[bounds[number] : bounds[number + 1]].tobytes(), delimiter, inside)
+        if not inside:
+            return number if number > line else None
+    return None
+
+
+def _ends_inside(line: bytes, delimiter: str, inside: bool) -> bool:
+    """Whether a quoted cell is still open at the end of this line."""
+    mark = delimiter.encode()
+    at = line.find(b'"')
+    while at >= 0:
+        if inside and line[at + 1 : at + 2] == b'"':
+            at += 1
+        elif inside:
+            inside = False
+        elif line[:at].strip(b" ") == b"" or line[:at].rstrip(b" ").endswith(mark):
+            inside = True
+        at = line.find(b'"', at + 1)
+    return inside
+
+
+def _open_quote(block: bytes, delimiter: str) -> int | None:
+    """Where the row begins whose quoted cell is still open at the end of the block; None when all are closed.
+
+    Rows are looked at backwards from the end, only as far as one quoted cell may reach.
+    """
+    text = np.frombuffer(block, np.uint8)
+    newlines = np.flatnonzero(text == NEWLINE)
+    line_begins = np.concatenate(([0], newlines[:-1] + 1))
+    quotes = np.flatnonzero(text == QUOTE)
+    per_line = np.bincount(
+        np.searchsorted(line_begins, quotes, side="right") - 1, minlength=len(line_begins)
+    )
+    bounds = np.append(line_begins, len(text))
+    inside_until = -1
+    for line in np.flatnonzero(per_line % 2 == 1).tolist():
+        if line <= inside_until:
+            continue
+        last = _closing_line(text, bounds, line, delimiter)
+        if last is not None:
+            inside_until = last
+        elif len(line_begins) - line < MAX_QUOTED_LINES and _ends_inside(
+            text[bounds[line] : bounds[line + 1]].tobytes(), delimiter, inside=False
+        ):
+            return int(line_begins[line])
+    return None
