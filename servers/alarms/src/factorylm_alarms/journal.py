@@ -52,6 +52,7 @@ class Journal:
     alarms: tuple[Alarm, ...]
     activations: Activations
     priority_counts: dict[str, int]
+    changes: tuple[tuple[str, str, int], ...]
     first_ms: int
     last_ms: int
     quality: Quality
@@ -195,10 +196,21 @@ def _journal(
         alarms=tuple(keys.alarms),
         activations=activations,
         priority_counts=dict(sorted(priorities.items(), key=lambda item: -item[1])),
+        changes=_changes(keys, account.by_key),
         first_ms=account.first_ms,
         last_ms=account.last_ms,
         quality=quality,
     )
+
+
+def _changes(keys: KeyTable, by_key: np.ndarray) -> tuple[tuple[str, str, int], ...]:  # type: ignore[type-arg]
+    """(class, what, rows) of suppressions and setting changes, the most frequent first."""
+    found: dict[tuple[str, str], int] = {}
+    for (source, condition, *_), kind, count in zip(keys.known_keys, keys.kinds, by_key.tolist(), strict=False):
+        if kind in {Kind.SUPPRESS, Kind.UNSUPPRESS, Kind.SETTING}:
+            what = (CLASS_OF_KIND[kind], f"{source}.{condition}" if condition else str(source))
+            found[what] = found.get(what, 0) + count
+    return tuple((kind, what, count) for (kind, what), count in sorted(found.items(), key=lambda item: -item[1]))
 
 
 def _by_class(keys: KeyTable, by_key: np.ndarray) -> dict[str, int]:  # type: ignore[type-arg]

@@ -260,8 +260,9 @@ def _blocks_of_rows(log: OpenLog, seen: Callable[[int], None] | None = None) -> 
             cut = whole.find(b"\n") + 1
             whole, skip, line = whole[cut:], skip - 1, line + 1
         if whole:
-            yield split_rows(whole, log.dialect.delimiter, log.dialect.columns, line)
-            line += whole.count(b"\n")
+            rows = split_rows(whole, log.dialect.delimiter, log.dialect.columns, line)
+            line += rows.line_count
+            yield rows
         if block is None:
             if broken is not None:
                 raise broken

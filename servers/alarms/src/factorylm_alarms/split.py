@@ -29,6 +29,7 @@ class Rows:
     first_mark: Positions
     begins: Positions
     lines: Positions
+    line_count: int
     rejected: tuple[tuple[int, str], ...]
 
     def __len__(self) -> int:
@@ -45,8 +46,9 @@ class Rows:
         """(begins, ends) of one cell without the blanks and quotes around it."""
         begins, ends = self.span(column, column)
         while True:
-            loose = (ends > begins) & np.isin(self.buffer[begins], (SPACE, QUOTE))
-            tight = (ends > begins) & np.isin(self.buffer[ends - 1], (SPACE, QUOTE))
+            first, last, filled = self.buffer[begins], self.buffer[ends - 1], ends > begins
+            loose = ((first == SPACE) | (first == QUOTE)) & filled
+            tight = ((last == SPACE) | (last == QUOTE)) & filled
             if not loose.any() and not tight.any():
                 return begins, ends
             begins, ends = begins + loose, np.maximum(ends - tight, begins + loose)
@@ -78,21 +80,31 @@ def split_rows(block: bytes, delimiter: str, columns: int, first_line: int) -> R
     """Cut a block of complete rows; `first_line` is the line number of its first line."""
     buffer = np.frombuffer(block + bytes(PADDING), np.uint8)
     text = buffer[: len(block)]
-    marks = np.flatnonzero((text == ord(delimiter)) | (text == NEWLINE))
-    newlines = marks[text[marks] == NEWLINE]
-    line_begins = np.concatenate(([0], newlines[:-1] + 1)) if len(newlines) else np.zeros(0, np.int64)
-    if b'"' in block:
-        marks = marks[~_inside_quotes(text, marks, line_begins, delimiter)]
+    found = text == ord(delimiter)
+    found |= text == NEWLINE
+    marks = np.flatnonzero(found)
     is_end = text[marks] == NEWLINE
+    newlines = marks[is_end]
+    if b'"' in block:
+        line_begins = np.concatenate(([0], newlines[:-1] + 1))
+        outside = ~_inside_quotes(text, marks, line_begins, delimiter)
+        marks, is_end = marks[outside], is_end[outside]
     ends = np.flatnonzero(is_end)
-    first_mark = np.concatenate(([0], ends[:-1] + 1)) if len(ends) else np.zeros(0, np.int64)
-    begins = np.concatenate(([0], marks[ends[:-1]] + 1)) if len(ends) else np.zeros(0, np.int64)
-    lines = first_line + (np.arange(len(begins)) if len(ends) == len(newlines) else np.searchsorted(newlines, begins))
+    first_mark, begins = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
+    first_mark[1:] = ends[:-1] + 1
+    begins[1:] = marks[ends[:-1]] + 1
+    lines = first_line + (np.arange(len(ends)) if len(ends) == len(newlines) else np.searchsorted(newlines, begins))
     good, rejected = _judge(text, begins, marks[ends], lines, ends - first_mark + 1, columns, b"\0" in block)
     if not good.all():
         first_mark, begins, lines = first_mark[good], begins[good], lines[good]
     return Rows(
-        buffer=buffer, marks=marks, first_mark=first_mark, begins=begins, lines=lines, rejected=tuple(rejected)
+        buffer=buffer,
+        marks=marks,
+        first_mark=first_mark,
+        begins=begins,
+        lines=lines,
+        line_count=len(newlines),
+        rejected=tuple(rejected),
     )
 
 

@@ -1,0 +1,195 @@
+"""Which alarms come together, and in which order. Order is evidence, never a cause."""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from factorylm_alarms.floods import Flood
+from factorylm_alarms.pairing import Activations, Ending
+
+PAIR_WINDOW_MS = 5_000
+PAIR_ALARMS = 300
+PAIR_SUPPORT = 10
+PAIR_SHARE = 0.8
+MAX_PAIRED = 500_000
+"""Activations looked at for pairs; of a longer log the latest, which is told with the result."""
+MAX_NEIGHBOURS = 40
+BURST_MS = 2_000
+BURST_ALARMS = 5
+COMMUNICATION = re.compile(
+    r"(?i)(?<![a-z])(comm?s?|comfail|nocomm|communication|bad ?no ?communication|offline|link|timeout|iop|bad ?pv|"
+    r"kommunikation\w*|verbindung\w*)(?![a-z])"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """`a_with_b` is the share of a's activations with one of b within 5 s; `first_share` how often a led."""
+
+    a: int
+    b: int
+    support: int
+    a_with_b: float
+    b_with_a: float
+    lift: float
+    first_share: float
+    lag_s: float
+
+
+def redundant_pairs(activations: Activations, counts: list[tuple[int, int]], span_ms: int) -> list[Pair]:
+    """Pairs of frequent alarms that nearly always come together, in both directions or in one."""
+    frequent = [alarm for alarm, count in counts[:PAIR_ALARMS] if count >= PAIR_SUPPORT]
+    number = np.full(int(activations.alarm.max(initial=0)) + 1, -1, np.int64)
+    number[frequent] = np.arange(len(frequent))
+    chosen = np.flatnonzero(number[activations.alarm] >= 0)[-MAX_PAIRED:]
+    span_ms = min(span_ms, int(activations.start[-1] - activations.start[chosen[0]])) if len(chosen) else span_ms
+    who, time = number[activations.alarm[chosen]], activations.start[chosen]
+    seen = _neighbours(who, time, len(frequent))
+    if seen is None:
+        return []
+    place, other, lag = seen
+    size = len(frequent)
+    key = who[place] * size + other
+    together = np.bincount(key, minlength=size * size).reshape(size, size)
+    ahead = np.bincount(key[lag > 0], minlength=size * size).reshape(size, size)
+    count = np.bincount(who, minlength=size)
+    share = together / np.maximum(count, 1)[:, None]
+    strong = (np.maximum(share, share.T) >= PAIR_SHARE) & (np.minimum(together, together.T) >= PAIR_SUPPORT)
+    pairs = []
+    for a, b in np.argwhere(np.triu(strong, 1)).tolist():
+        if ahead[b, a] > ahead[a, b]:
+            a, b = b, a
+        pairs.append(_pair(a, b, frequent, together, ahead, count, share, span_ms, lag[key == a * size + b]))
+    return sorted(pairs, key=lambda pair: -pair.support)
+
+
+def _pair(a, b, frequent, together, ahead, count, share, span_ms, lags) -> Pair:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    chance = -np.expm1(-count[b] * 2 * PAIR_WINDOW_MS / max(span_ms, 1))
+    return Pair(
+        a=frequent[a],
+        b=frequent[b],
+        support=int(together[a, b]),
+        a_with_b=float(share[a, b]),
+        b_with_a=float(share[b, a]),
+        lift=float(share[a, b] / max(chance, 1e-12)),
+        first_share=float(ahead[a, b] / max(1, together[a, b])),
+        lag_s=float(np.median(lags)) / 1000,
+    )
+
+
+def _neighbours(  # type: ignore[no-untyped-def]
+    who, time, size  # noqa: ANN001
+):  # noqa: ANN202
+    """(activation, other alarm near it, lag to it in ms): each other alarm once an activation, its nearest."""
+    places, others, lags = [], [], []
+    for step in range(1, MAX_NEIGHBOURS + 1):
+        lag = time[step:] - time[:-step]
+        near = np.flatnonzero((lag <= PAIR_WINDOW_MS) & (who[step:] != who[:-step]))
+        if not len(near) and not (lag <= PAIR_WINDOW_MS).any():
+            break
+        places += [near, near + step]
+        others += [who[near + step], who[near]]
+        lags += [lag[near], -lag[near]]
+    if not places:
+        return None
+    place, other, lag = np.concatenate(places), np.concatenate(others), np.concatenate(lags)
+    _, first = np.unique(place * size + other, return_index=True)  # steps ascend, so the first is the nearest
+    return place[first], other[first], lag[first]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstOut:
+    """The first activation of a flood that is not everyday background, and what came right after it."""
+
+    alarm: int
+    at_ms: int
+    row: int
+    skipped: tuple[int, ...]
+    then: tuple[int, ...]
+
+
+def background(activations: Activations, floods: list[Flood]) -> set[int]:
+    """Alarms that mostly come outside floods and often: they open floods by accident."""
+    inside = np.zeros(len(activations) + 1, np.int64)
+    for flood in floods:
+        inside[flood.first] += 1
+        inside[flood.last] -= 1
+    outside = np.cumsum(inside)[:-1] == 0
+    size = int(activations.alarm.max(initial=0)) + 1
+    total = np.bincount(activations.alarm, minlength=size)
+    quiet = np.bincount(activations.alarm[outside], minlength=size)
+    return set(np.flatnonzero((quiet >= 5) & (quiet * 2 > total)).tolist())
+
+
+def first_out(activations: Activations, flood: Flood, everyday: set[int]) -> FirstOut:
+    """Order evidence for one flood."""
+    alarms = activations.alarm[flood.first : flood.last].tolist()
+    at = next((i for i, alarm in enumerate(alarms) if alarm not in everyday), 0)
+    return FirstOut(
+        alarm=alarms[at],
+        at_ms=int(activations.start[flood.first + at]),
+        row=int(activations.row[flood.first + at]),
+        skipped=tuple(dict.fromkeys(alarms[:at])),
+        then=tuple(dict.fromkeys(alarm for alarm in alarms[at + 1 :] if alarm != alarms[at]))[:5],
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """Many different alarms within two seconds; `shared` is what their names or conditions have in common."""
+
+    start_ms: int
+    first_row: int
+    last_row: int
+    alarms: tuple[int, ...]
+    communication: bool
+    shared: str
+    returned_together: bool
+
+
+def bursts(activations: Activations, names: list[str], texts: list[str]) -> list[Burst]:
+    """Instants at which one thing seems to have set off many alarms at once, as a lost connection does.
+
+    Only bursts that stand out are told: those that speak of communication, or share a name and go together.
+    """
+    spoken = np.array([bool(COMMUNICATION.search(f"{n} {t}")) for n, t in zip(names, texts, strict=True)], bool)
+    starts = [re.split(r"[./:_\- ]", name)[0] for name in names]
+    time, alarm = activations.start, activations.alarm
+    reach = np.searchsorted(time, time + BURST_MS, side="right") - np.arange(len(time))
+    found: list[Burst] = []
+    free_from = 0
+    for at in np.flatnonzero(reach >= BURST_ALARMS).tolist():
+        if at < free_from:
+            continue
+        last = at + int(reach[at])
+        alarms = tuple(dict.fromkeys(alarm[at:last].tolist()))
+        if len(alarms) < BURST_ALARMS:
+            continue
+        free_from = last
+        shared = _shared([starts[one] for one in alarms])
+        talks = int(spoken[list(alarms)].sum()) * 2 >= len(alarms)
+        if talks or shared:
+            found.append(_burst(activations, at, last, alarms, talks, shared))
+    return found
+
+
+def _burst(activations: Activations, at: int, last: int, alarms: tuple[int, ...], talks: bool, shared: str) -> Burst:
+    ends = activations.end[at:last]
+    returned = bool((activations.ending[at:last] == Ending.RETURNED).all())
+    return Burst(
+        start_ms=int(activations.start[at]),
+        first_row=int(activations.row[at]),
+        last_row=int(activations.row[last - 1]),
+        alarms=alarms,
+        communication=talks,
+        shared=shared,
+        returned_together=returned and int(ends.max() - ends.min()) <= BURST_MS,
+    )
+
+
+def _shared(starts: list[str]) -> str:
+    """The beginning that at least 80 % of the names share: a device, an area, a station."""
+    start, count = Counter(starts).most_common(1)[0]
+    return start if count >= 0.8 * len(starts) else ""
