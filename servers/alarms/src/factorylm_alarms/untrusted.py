@@ -19,7 +19,7 @@ def visible(text: str, limit: int = 80) -> str:
 def _visible(letter: str) -> str:
     if letter == " " or unicodedata.category(letter)[0] not in "CZ":
         return letter
-    return f"\\u{ord(letter):04x}" if ord(letter) < 0x10000 else f"\\U{ord(letter):08x}"
+    return f"<U+{ord(letter):04X}>"
 
 
 def capped(text: str) -> str:
