@@ -52,7 +52,7 @@ def bars(rows: Iterable[tuple[str, float, str]]) -> str:
     longest = max((length for _, length, _ in listed), default=0) or 1
     parts = [
         f'<div class="bar"><span class="label">{label}</span><span class="track"><span class="fill" '
-        f'style="width:{100 * length / longest:.1f}%"></span></span><span class="value">{value}</span></div>'
+        f'style="width:{100 * length / longest:.2f}%"></span></span><span class="value">{value}</span></div>'
         for label, length, value in listed
     ]
     return f'<div class="bars">{"".join(parts)}</div>'

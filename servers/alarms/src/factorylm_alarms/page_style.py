@@ -32,7 +32,7 @@ summary{cursor:pointer;color:var(--soft);font-size:.87rem}
 .bar{display:grid;grid-template-columns:minmax(90px,230px) 1fr 108px;gap:8px;align-items:center;margin:3px 0;font-size:.86rem}
 .bar .label{overflow-wrap:anywhere;line-height:1.25}
 .bar .track{background:var(--panel);height:16px;border-radius:3px}
-.bar .fill{display:block;background:var(--blue);height:16px;border-radius:3px;min-width:1px}
+.bar .fill{display:block;background:var(--blue);height:16px;border-radius:3px}
 .bar .value{color:var(--soft);text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
 .chart{margin:.6em 0}
 .chart svg{display:block;width:100%;height:190px;background:var(--panel);border:1px solid var(--line);border-radius:6px}
@@ -48,7 +48,7 @@ ul.findings li{margin:.6em 0;overflow-wrap:anywhere}
 .kind{display:inline-block;background:var(--panel);border:1px solid var(--line);border-radius:4px;padding:0 6px;
 font-size:.78rem;margin-right:.4em}
 .plant{overflow-wrap:anywhere}
-@media (max-width:600px){main{padding:10px}.bar{grid-template-columns:minmax(80px,38%) 1fr 84px}.heat{gap:1px}
+@media (max-width:600px){main{padding:10px}.bar{grid-template-columns:minmax(80px,38%) 1fr 98px}.heat{gap:1px}
 .heat i{height:16px}.heat span{font-size:.6rem}.heat span.odd{visibility:hidden}th,td{padding:4px 6px}}
 @media print{:root{--ground:#fff;--panel:#f5f6f8;--line:#bbb;--ink:#000;--soft:#444;--blue:#2563a8;--orange:#c2570c;
 --shade:#f3c9a5;--heat:37,99,168}main{max-width:none}nav{display:none}.scroll{overflow:visible}

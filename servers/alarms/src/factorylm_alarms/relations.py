@@ -16,6 +16,8 @@ PAIR_SHARE = 0.8
 MAX_PAIRED = 500_000
 """Activations looked at for pairs; of a longer log the latest, which is told with the result."""
 MAX_NEIGHBOURS = 40
+HOUR_MS = 3_600_000
+MAX_BEFORE = 500
 BURST_MS = 2_000
 BURST_ALARMS = 5
 COMMUNICATION = re.compile(
@@ -124,9 +126,11 @@ def background(activations: Activations, floods: list[Flood]) -> set[int]:
 
 
 def first_out(activations: Activations, flood: Flood, everyday: set[int]) -> FirstOut:
-    """Order evidence for one flood."""
+    """Order evidence for one flood. What came repeatedly in the hour before it is background, too."""
+    hour_before = int(activations.start.searchsorted(flood.start_ms - HOUR_MS))
+    before = Counter(activations.alarm[max(hour_before, flood.first - MAX_BEFORE) : flood.first].tolist())
     alarms = activations.alarm[flood.first : flood.last].tolist()
-    at = next((i for i, alarm in enumerate(alarms) if alarm not in everyday), 0)
+    at = next((i for i, alarm in enumerate(alarms) if alarm not in everyday and before[alarm] < 2), 0)
     return FirstOut(
         alarm=alarms[at],
         at_ms=int(activations.start[flood.first + at]),
