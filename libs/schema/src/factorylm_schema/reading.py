@@ -17,7 +17,7 @@ class Reading(BaseModel):
     A value that is not a finite number is never a value (`NaN` becomes a bad reading where it is decoded).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     tag: str
     value: Value | None = None
@@ -43,7 +43,7 @@ class Reading(BaseModel):
 class Problem(BaseModel):
     """What went wrong for one tag, and what to try."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     tag: str
     quality: Quality
@@ -56,7 +56,7 @@ class Problem(BaseModel):
 class WriteReceipt(BaseModel):
     """What one write did: the value before, the value asked for, and what reads back afterwards."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     tag: str
     outcome: Literal["written", "differs", "unknown"]
