@@ -72,13 +72,13 @@ def analyse(journal: Journal, *, step: Step = lambda _: None) -> Analysis:
     step("rates and floods")
     windows = windows_of(activations.start)
     floods = {definition: find_floods(activations.start, definition, windows) for definition in DEFINITIONS}
-    ranking = measures.ranking(activations)
+    names, texts = [alarm.name for alarm in journal.alarms], [alarm.text for alarm in journal.alarms]
+    ranking = measures.ranking(activations, names)
     step("chattering, fleeting, stale")
     intervals = intervals_of(activations)
     chattering = measures.chattering(intervals)
     step("relations")
     everyday = background(activations, floods[DEFAULT])
-    names, texts = [alarm.name for alarm in journal.alarms], [alarm.text for alarm in journal.alarms]
     found_bursts = bursts(activations, names, texts)
     pairs = redundant_pairs(activations, ranking, journal.last_ms - journal.first_ms)
     first_outs = [first_out(activations, flood, everyday) for flood in floods[DEFAULT]]

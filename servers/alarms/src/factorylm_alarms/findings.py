@@ -25,6 +25,7 @@ BAD_ACTORS = 10
 BAD_SHARE_PCT = 1.0
 SUGGESTED_S = (15, 30, 60)
 MOST_OF_IT = 0.8
+MOST_MISSING = 0.2
 MAX_BURSTS = 10
 MAX_PAIRS = 10
 MAX_FLOODS = 10
@@ -118,6 +119,9 @@ def _delay_advice(journal: Journal, intervals: Intervals, alarm: int, first: int
     reason = is_protective(journal, alarm)
     if reason:
         return f"Review: {reason}, so no delay is suggested."
+    missing = 1 - float(intervals.closed[first:last].mean())
+    if missing > MOST_MISSING:
+        return f"No delay is suggested: {missing:.0%} of its activations have no return in this journal."
     part = Intervals(
         alarm=intervals.alarm[first:last],
         start=intervals.start[first:last],

@@ -210,7 +210,7 @@ def _event_column(
     order = [] if named is None else [named]
     order += [place for place in range(len(header)) if place != named and place not in time]
     for place in order:
-        reader = _word_reader(columns[place])
+        reader = _word_reader(columns[place], by_name=place == named)
         if reader is not None:
             return place, reader, ""
     for place in order:
@@ -223,12 +223,14 @@ def _event_column(
     return None, None, ""
 
 
-def _word_reader(cells: Sequence[str]) -> KindReader | None:
+def _word_reader(cells: Sequence[str], *, by_name: bool) -> KindReader | None:
+    """Half of the words must be known and one must mean an activation; a column named for it may do without."""
     kinds = [kind_of_word(cell) for cell in cells if cell.strip()]
     known = [kind for kind in kinds if kind is not None]
-    if len(known) * 2 < len(kinds) or Kind.ACTIVATION not in known:
+    if not known or len(known) * 2 < len(kinds):
         return None
-    return _read_word
+    sure = Kind.ACTIVATION in known or (by_name and len(known) == len(kinds))
+    return _read_word if sure else None
 
 
 def _read_word(cells: tuple[str, ...]) -> Kind:

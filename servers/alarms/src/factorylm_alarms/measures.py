@@ -115,10 +115,10 @@ def _histogram(counts: npt.NDArray[np.int64], empty: int) -> tuple[int, ...]:
     return tuple(found.tolist())
 
 
-def ranking(activations: Activations) -> list[tuple[int, int]]:
-    """(alarm, activations), the most frequent first, equal ones by number."""
-    counts = np.bincount(activations.alarm)
-    order = np.lexsort((np.arange(len(counts)), -counts))
+def ranking(activations: Activations, names: list[str]) -> list[tuple[int, int]]:
+    """(alarm, activations), the most frequent first, equal ones by name."""
+    counts = np.bincount(activations.alarm, minlength=len(names))
+    order = sorted(range(len(names)), key=lambda alarm: (-counts[alarm], names[alarm]))
     return [(int(alarm), int(counts[alarm])) for alarm in order if counts[alarm]]
 
 

@@ -61,7 +61,7 @@ NUMBER_UNITS = (
 
 def two_digit_table(last: int) -> npt.NDArray[np.int32]:
     """Value of every two-character number up to `last`, by the two bytes as one integer; the rest negative."""
-    table = np.full(65_536, -1_000_000_000, np.int32)
+    table = np.full(65_536, -1, np.int32)
     for value in range(last + 1):
         tens, ones = f"{value:02d}".encode()
         table[tens | ones << 8] = value
@@ -285,9 +285,10 @@ def _clock_ms(letters: Bytes, layout: Layout) -> npt.NDArray[np.int32]:
     else:
         hour = _digit(letters, first)
     if layout.half_day:
-        hour = np.where((hour < 1) | (hour > 12), -1_000, hour % 12).astype(np.int32)
-    total = hour * 3_600_000 + MINUTES[_pair(letters, layout.minute)] * 60_000
-    bad = (hour < 0) | (total < 0)
+        hour = np.where((hour < 1) | (hour > 12), -1, hour % 12).astype(np.int32)
+    minute = MINUTES[_pair(letters, layout.minute)]
+    bad = (hour < 0) | (minute < 0)
+    total = hour * 3_600_000 + minute * 60_000
     if layout.second is not None:
         seconds = SIXTY[_pair(letters, layout.second)]
         bad |= seconds < 0
@@ -316,7 +317,7 @@ def _pair(letters: Bytes, at: int) -> npt.NDArray[np.uint16]:
 
 def _digit(letters: Bytes, at: int) -> npt.NDArray[np.int32]:
     digit = letters[:, at].astype(np.int32) - 48
-    digit[(digit < 0) | (digit > 9)] = -1_000_000
+    digit[(digit < 0) | (digit > 9)] = -1
     return digit
 
 
