@@ -76,6 +76,8 @@ def is_protective(journal: Journal, alarm: int) -> str:
 def top_priorities(journal: Journal) -> set[str]:
     """The worst priority in this journal; empty when the direction is not known."""
     names = list(dict.fromkeys(alarm.priority for alarm in journal.alarms if alarm.priority))
+    if len(names) < 2:
+        return {name for name in names if name.lower() in WORST_WORDS}
     numbers = [(float(name), name) for name in names if re.fullmatch(r"\d+(\.\d+)?", name)]
     if numbers and journal.mapping.worst:
         worst = max(numbers) if journal.mapping.worst == "high" else min(numbers)

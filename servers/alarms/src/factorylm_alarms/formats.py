@@ -41,7 +41,6 @@ class Format:
     number_ms: float = 0.0
     number_offset_ms: float = 0.0
     kind: KindReader = lambda _: Kind.OTHER
-    utc: bool = False
 
 
 def plain(header: str) -> str:
@@ -49,19 +48,25 @@ def plain(header: str) -> str:
     return re.sub(r"[^a-z0-9äöüß]", "", header.lower())
 
 
+def known_or_other(word: str) -> Kind:
+    """A common word's class; OTHER when it is not known."""
+    found = kind_of_word(word)
+    return Kind.OTHER if found is None else found
+
+
 def word_kind(cells: tuple[str, ...]) -> Kind:
     """An event column of common words."""
-    return kind_of_word(cells[0]) or Kind.OTHER if kind_of_word(cells[0]) is not None else Kind.OTHER
+    return known_or_other(cells[0])
 
 
 def experion_kind(cells: tuple[str, ...]) -> Kind:
     """Blank action is a new alarm; priority J marks journal entries that never were alarms."""
     action, priority, condition = cells[0].upper(), cells[1].upper(), cells[2].upper()
-    if action == "":
-        if priority.startswith("J"):
-            return Kind.SETTING if "CHANGE" in condition else Kind.OTHER
-        return Kind.ACTIVATION
-    return kind_of_word(action) if kind_of_word(action) is not None else Kind.OTHER  # type: ignore[return-value]
+    if action:
+        return known_or_other(action)
+    if priority.startswith("J"):
+        return Kind.SETTING if "CHANGE" in condition else Kind.OTHER
+    return Kind.ACTIVATION
 
 
 WINCC_STATES = {
@@ -104,8 +109,7 @@ def deltav_kind(cells: tuple[str, ...]) -> Kind:
         return Kind.SETTING
     if "ALARM" not in event_type and event_type != "SIS":
         return Kind.SYSTEM if event_type == "SYSTEM" else Kind.OTHER
-    found = kind_of_word(state)
-    return Kind.OTHER if found is None else found
+    return known_or_other(state)
 
 
 def cimplicity_kind(cells: tuple[str, ...]) -> Kind:
@@ -171,7 +175,7 @@ FORMATS = (
     Format(
         name="AVEVA InTouch",
         evidence="manual",
-        needs=("eventstamp", "alarmstate", "tagname"),
+        needs=("alarmstate", "tagname"),
         time=("eventstamputc", "eventstamp"),
         source=("tagname",),
         condition=("type",),
@@ -185,7 +189,7 @@ FORMATS = (
     Format(
         name="AVEVA Historian",
         evidence="manual",
-        needs=("eventtime", "type", "isalarm"),
+        needs=("type", "isalarm"),
         time=("eventtimeutc", "eventtime"),
         source=("sourceobject", "source", "sourceprocessvariable"),
         condition=("sourceconditionvariable", "alarmtype"),
@@ -213,7 +217,7 @@ FORMATS = (
     Format(
         name="GE CIMPLICITY",
         evidence="source",
-        needs=("timestamp", "alarmid", "logaction"),
+        needs=("alarmid", "logaction"),
         time=("timestamputc", "timestamp"),
         source=("alarmid",),
         condition=("alarmclass",),
@@ -268,5 +272,9 @@ FORMATS = (
 def known_format(header: tuple[str, ...]) -> Format | None:
     """The format whose needed columns are all there; the one with most of them if several are."""
     names = {plain(cell) for cell in header}
-    fitting = [known for known in FORMATS if names.issuperset(known.needs)]
+    fitting = [
+        known
+        for known in FORMATS
+        if names.issuperset(known.needs) and (known.begin or names.intersection(known.time))
+    ]
     return max(fitting, key=lambda known: len(known.needs), default=None)

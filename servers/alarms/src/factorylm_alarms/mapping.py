@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from factorylm_alarms.dialect import Dialect
 from factorylm_alarms.errors import LogError, UnknownFormatError
-from factorylm_alarms.formats import Format, KindReader, known_format, plain
+from factorylm_alarms.formats import Format, KindReader, known_format, plain, word_kind
 from factorylm_alarms.kinds import CLASS_OF_KIND, KIND_OF_CLASS, Kind, kind_of_word
 from factorylm_alarms.stamps import STAMP, number_unit
 
@@ -230,12 +230,7 @@ def _word_reader(cells: Sequence[str], *, by_name: bool) -> KindReader | None:
     if not known or len(known) * 2 < len(kinds):
         return None
     sure = Kind.ACTIVATION in known or (by_name and len(known) == len(kinds))
-    return _read_word if sure else None
-
-
-def _read_word(cells: tuple[str, ...]) -> Kind:
-    found = kind_of_word(cells[0])
-    return Kind.OTHER if found is None else found
+    return word_kind if sure else None
 
 
 def _return_ending(cells: Sequence[str]) -> str:
@@ -364,7 +359,7 @@ def _events_reader(events: object, file: str) -> KindReader:
         if name not in KIND_OF_CLASS:
             raise LogError(f"{file}: {name!r} is no class of rows", hint=f"the classes: {', '.join(KIND_OF_CLASS)}")
         meaning[word.strip()] = KIND_OF_CLASS[name]
-    return lambda cells: meaning.get(cells[0].strip(), Kind.OTHER) if meaning else _read_word(cells)
+    return lambda cells: meaning.get(cells[0].strip(), Kind.OTHER) if meaning else word_kind(cells)
 
 
 def _time_of(time: dict[str, object], file: str) -> dict[str, object]:
