@@ -97,7 +97,9 @@ def deltav() -> Rows:
         state = {"come": "ACT/UNACK", "ack": "ACT/ACK", "go": "INACT/ACK" if acked[tag] else "INACT/UNACK"}[what]
         if (second, tag) == (40, "LIC7"):
             state = "INACT/ACK"
-        rows.append([at(second), "0", "PROCESS ALARM", "PROCESS", "A1", "CTL1", "", tag, cond, state, "WARNING", "", ""])
+        rows.append(
+            [at(second), "0", "PROCESS ALARM", "PROCESS", "A1", "CTL1", "", tag, cond, state, "WARNING", "", ""]
+        )
     change = [at(95), "0", "CHANGE", "USER", "A1", "CTL1", "", "FIC101", "SP", "", "", "NEW VALUE = 5", ""]
     return [header, *rows, change]
 
@@ -236,7 +238,9 @@ def test_a_parquet_file_is_read_like_its_csv(tmp_path, report):
     log = write_csv(tmp_path / "log.csv", cimplicity(), ",")
     parquet.write_table(arrow_csv.read_csv(log), tmp_path / "log.parquet")
     plain, found = report(log), report(tmp_path / "log.parquet")
-    assert {k: found[k] for k in ("rows", "activations", "hours")} == {k: plain[k] for k in ("rows", "activations", "hours")}
+    assert {k: found[k] for k in ("rows", "activations", "hours")} == {
+        k: plain[k] for k in ("rows", "activations", "hours")
+    }
 
 
 def test_an_unknown_format_is_proposed_then_read_when_confirmed(tmp_path, report, refused, capsys):

@@ -63,7 +63,9 @@ SPELLINGS = {
     "utf-16 big endian": lambda r: b"\xfe\xff" + as_text(r).encode("utf-16-be"),
     "utf-16 without mark": lambda r: as_text(r).encode("utf-16-le"),
     "windows-1252": lambda r: as_text(r, ";").encode("cp1252"),
-    "two encodings in one file": lambda r: as_text(r[:100]).encode() + as_text(r[100:]).encode("cp1252").split(b"\n", 1)[1],
+    "two encodings in one file": lambda r: (
+        as_text(r[:100]).encode() + as_text(r[100:]).encode("cp1252").split(b"\n", 1)[1]
+    ),
     "semicolons": lambda r: as_text(r, ";"),
     "tabs": lambda r: as_text(r, "\t"),
     "pipes": lambda r: as_text(r, "|"),
@@ -75,13 +77,17 @@ SPELLINGS = {
     "ISO with T": lambda r: as_text([[c[0].replace(" ", "T"), *c[1:]] for c in r]),
     "fractions": lambda r: as_text([[c[0] + ".000", *c[1:]] for c in r]),
     "decimal comma": lambda r: as_text([[c[0] + ",000", *c[1:]] for c in r], ";"),
-    "some with nanoseconds": lambda r: as_text([[c[0] + (".000000001" if i % 2 else ""), *c[1:]] for i, c in enumerate(r)]),
+    "some with nanoseconds": lambda r: as_text(
+        [[c[0] + (".000000001" if i % 2 else ""), *c[1:]] for i, c in enumerate(r)]
+    ),
     "dotted days": lambda r: as_text([[f"{c[0][8:10]}.{c[0][5:7]}.{c[0][:4]} {c[0][11:]}", *c[1:]] for c in r], ";"),
     "day first": lambda r: as_text([[f"{c[0][8:10]}/{c[0][5:7]}/{c[0][:4]} {c[0][11:]}", *c[1:]] for c in r]),
     "month first, twelve hours": lambda r: as_text(
         [[datetime.fromisoformat(c[0]).strftime("%m/%d/%Y %I:%M:%S %p"), *c[1:]] for c in r]
     ),
-    "names of months": lambda r: as_text([[datetime.fromisoformat(c[0]).strftime("%d-%b-%Y %H:%M:%S"), *c[1:]] for c in r]),
+    "names of months": lambda r: as_text(
+        [[datetime.fromisoformat(c[0]).strftime("%d-%b-%Y %H:%M:%S"), *c[1:]] for c in r]
+    ),
     "packed": lambda r: gzip.compress(as_text(r).encode()),
     "packed in two parts": lambda r: gzipped_twice(as_text(r)),
     "commas and line ends in quoted texts": lambda r: as_text([[*c[:4], f'{c[4]}, "really"\nyes, really'] for c in r]),
@@ -193,7 +199,9 @@ def test_the_order_of_day_and_month_is_decided_on_evidence(dates, first, why, wr
 
 def test_evidence_far_down_the_file_is_found(write, report):
     lines = ["time,source,event"]
-    lines += [f"03/04/2025 {i // 3600:02d}:{i // 60 % 60:02d}:{i % 60:02d},TANK-LEVEL-{i % 50},ACT" for i in range(4000)]
+    lines += [
+        f"03/04/2025 {i // 3600:02d}:{i // 60 % 60:02d}:{i % 60:02d},TANK-LEVEL-{i % 50},ACT" for i in range(4000)
+    ]
     found = report(write("\n".join([*lines, "13/04/2025 08:00:00,T,RTN"]) + "\n"))
     assert (found["first"], found["rejected"]) == ("2025-04-03T00:00:00", 0)
 
@@ -243,7 +251,9 @@ def test_an_archive_that_grows_beyond_reason_is_refused(write, refused):
     assert "unpacks to more than" in refused("report", str(write(bomb, "bomb.gz")))
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 4096, b"\xff\xfe", bytes(range(256)) * 40, b'"' * 5000, b"a,b\n1,2\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\0" * 4096, b"\xff\xfe", bytes(range(256)) * 40, b'"' * 5000, b"a,b\n1,2\n"]
+)
 def test_what_is_no_journal_is_refused_in_words(content, write, refused):
     assert refused("report", str(write(content))).startswith("error: ")
 
@@ -285,7 +295,7 @@ def test_only_files_below_the_folder_are_opened(tmp_path):
 
 
 EVIL = (
-    "=HYPERLINK(\"http://x\",\"y\")",
+    '=HYPERLINK("http://x","y")',
     "+1+cmd|' /C calc'!A0",
     "-2+3",
     "@SUM(A1)",
@@ -333,7 +343,7 @@ def test_nothing_in_a_text_of_the_plant_has_power(place, tmp_path, write, report
     tags.feed(html)
     assert not {tag for tag, _ in tags.seen} & {"script", "img", "iframe", "object", "link", "base", "form"}
     assert not [name for _, attributes in tags.seen for name, _ in attributes if name.startswith("on")]
-    assert "\u202e" not in html and "\u200b" not in html and "\x07" not in html
+    assert not {"\u202e", "\u200b", "\x07"} & set(html)
     assert len(html) < 400_000
 
     with sheet.open(encoding="utf-8-sig", newline="") as file:
@@ -341,7 +351,7 @@ def test_nothing_in_a_text_of_the_plant_has_power(place, tmp_path, write, report
     assert not [cell for line in written for cell in line if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
     with zipfile.ZipFile(book) as archive:
         inside = archive.read("xl/worksheets/sheet1.xml").decode()
-    assert "<f>" not in inside and "<script" not in inside
+    assert not [mark for mark in ("<f>", "<script") if mark in inside]
 
 
 def test_texts_of_ten_thousand_characters_stay_apart(write, report):

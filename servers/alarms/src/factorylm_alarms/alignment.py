@@ -9,9 +9,8 @@ chattering alarm makes every two floods look alike.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from factorylm_alarms.stamps import Times
+from factorylm_alarms.arrays import Bytes, Codes, Floats, Times
 
 MISMATCH, GAP = 0.6, 0.4
 SIGMA_MS = 2_000.0
@@ -20,22 +19,19 @@ NEAR = 0.375
 """A cell scores above zero only where the weight passes 0.6 / 1.6."""
 MAX_LENGTH = 200
 
-Floats = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int32]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sequence:
     """A flood as the order in which its alarms came, repeats dropped, at most MAX_LENGTH of them."""
 
-    alarm: Numbers
+    alarm: Codes
     time: Times
 
     def __len__(self) -> int:
         return len(self.alarm)
 
 
-def sequence_of(alarm: Numbers, time: Times) -> Sequence:
+def sequence_of(alarm: Codes, time: Times) -> Sequence:
     """Drop an activation that comes less than a minute after the one before of the same alarm."""
     order = np.lexsort((np.arange(len(alarm)), time, alarm))
     who, when = alarm[order], time[order]
@@ -76,7 +72,8 @@ def similarities(one: Sequence, others: list[Sequence], alarms: int) -> Floats:
         np.maximum(score, 0, out=score)
         above[:, 1:] = np.maximum.accumulate(score + slope, axis=1) - slope
         np.maximum(best, above.max(axis=1), out=best)
-    return best / np.maximum(1, np.minimum(len(one), lengths))
+    share: Floats = best / np.maximum(1, np.minimum(len(one), lengths)).astype(np.float32)
+    return share
 
 
 def upper_bounds(floods: list[Sequence], alarms: int) -> Floats:
@@ -90,10 +87,11 @@ def upper_bounds(floods: list[Sequence], alarms: int) -> Floats:
     packed = np.packbits(has, axis=1)
     places = np.stack([_possible_places(flood, packed, len(floods)) for flood in floods])
     lengths = np.array([max(1, len(flood)) for flood in floods])
-    return np.minimum(places, places.T) / np.minimum(lengths[:, None], lengths[None, :])
+    bounds: Floats = np.minimum(places, places.T) / np.minimum(lengths[:, None], lengths[None, :])
+    return bounds
 
 
-def _possible_places(flood: Sequence, packed: npt.NDArray[np.uint8], count: int) -> Floats:
+def _possible_places(flood: Sequence, packed: Bytes, count: int) -> Floats:
     """For each other flood, how many places of this one could match anything in it."""
     if not len(flood):
         return np.zeros(count, np.float32)
@@ -107,7 +105,8 @@ def _possible_places(flood: Sequence, packed: npt.NDArray[np.uint8], count: int)
             place = np.arange(len(flood)) + shift
             inside = (place >= first) & (place < last)
             near[inside] |= rows[place[inside]]
-    return np.unpackbits(near, axis=1, count=count).sum(axis=0, dtype=np.int32).astype(np.float32)
+    possible: Floats = np.unpackbits(near, axis=1, count=count).sum(axis=0, dtype=np.int32).astype(np.float32)
+    return possible
 
 
 def similar_pairs(floods: list[Sequence], alarms: int, at_least: float) -> list[tuple[int, int, float]]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorylm_alarms import measures
+from factorylm_alarms.arrays import Times
 from factorylm_alarms.delays import Intervals, delay_curve, intervals_of
 from factorylm_alarms.families import FamilyResult, families_of
 from factorylm_alarms.findings import Finding, find_what_matters
 from factorylm_alarms.floods import DEFAULT, DEFINITIONS, Flood, bucket_counts, find_floods, ms_in_flood, windows_of
 from factorylm_alarms.journal import Journal
 from factorylm_alarms.relations import Burst, FirstOut, Pair, background, bursts, first_out, redundant_pairs
-from factorylm_alarms.stamps import Times
 
 Step = Callable[[str], None]
 TOP = 10

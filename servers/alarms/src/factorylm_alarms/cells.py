@@ -10,12 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
-Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
-Codes = npt.NDArray[np.int32]
+from factorylm_alarms.arrays import Bytes, Codes, Hashes, Positions
 
 PADDING = 256
 """Bytes to append to a block, so that whole words can be read past its last cell."""
@@ -28,7 +24,7 @@ MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd: spreads every b
 SHIFT = np.uint64(29)
 
 
-def gather_words(buffer: Bytes, begins: Positions, count: int) -> npt.NDArray[np.uint64]:
+def gather_words(buffer: Bytes, begins: Positions, count: int) -> Hashes:
     """`count` 8-byte words from each place, as one row each; reads past the cell, so mask what is not its own."""
     window = np.ndarray((len(buffer) - 8 * count + 1,), dtype=f"V{8 * count}", buffer=buffer, strides=(1,))
     return window[begins].view(np.uint64).reshape(len(begins), count)
@@ -56,7 +52,7 @@ def hash_cells(buffer: Bytes, begins: Positions, ends: Positions) -> Hashes:
 
 @dataclass
 class Dictionary:
-    """Gives every distinct hash a small number; `describe` is called once for each, with the row that showed it first."""
+    """Gives every distinct hash a small number; `describe` is called once for each, with the first row that has it."""
 
     codes: dict[int, int] = field(default_factory=dict)
     slot_hash: Hashes = field(default_factory=lambda: np.zeros(1 << SLOT_BITS, np.uint64))

@@ -13,10 +13,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from factorylm_alarms.arrays import Bytes, Doubles
 from factorylm_alarms.errors import LogError
-
-Floats = npt.NDArray[np.float64]
-Samples = npt.NDArray[np.uint8]
 
 POOLED, RIDGE = 0.7, 0.05
 NOVELTY_RIDGE = 0.05
@@ -33,7 +31,7 @@ class FloodMatrix:
     """One flood: rows are samples, columns alarms, 1 while the alarm is active."""
 
     alarms: tuple[str, ...]
-    active: Samples
+    active: Bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,11 +39,11 @@ class Classes:
     """Fitted distributions; `novelty` of a flood above 1 means unseen."""
 
     names: tuple[str, ...]
-    means: Floats
-    inverses: Floats
-    spreads: Floats
-    own_inverses: Floats
-    own_spreads: Floats
+    means: Doubles
+    inverses: Doubles
+    spreads: Doubles
+    own_inverses: Doubles
+    own_spreads: Doubles
     usual: float = 0.0
     limit: float = 1.0
 
@@ -105,7 +103,7 @@ def classify_flood(
     }
 
 
-def aligned(flood: FloodMatrix, alarms: tuple[str, ...]) -> Samples:
+def aligned(flood: FloodMatrix, alarms: tuple[str, ...]) -> Bytes:
     """The flood's columns in the order of `alarms`; an alarm it does not know was never active."""
     place = {name: i for i, name in enumerate(flood.alarms)}
     out = np.zeros((len(flood.active), len(alarms)), np.uint8)
@@ -115,7 +113,7 @@ def aligned(flood: FloodMatrix, alarms: tuple[str, ...]) -> Samples:
     return out
 
 
-def features_of(floods: list[Samples]) -> Floats:
+def features_of(floods: list[Bytes]) -> Doubles:
     """Per alarm: share of time active, ever active, when first, how long; all from 0 to 1."""
     active = np.stack(floods).astype(bool)
     length = active.shape[1]
@@ -127,15 +125,15 @@ def features_of(floods: list[Samples]) -> Floats:
     )
 
 
-def fit(features: Floats, labels: npt.NDArray[np.str_]) -> Classes:
+def fit(features: Doubles, labels: npt.NDArray[np.str_]) -> Classes:
     """Fit the classes, and find from held-out known floods where novelty begins."""
     model = _fit(features, labels)
-    held_out = np.concatenate([scores for scores in _held_out(features, labels)])
+    held_out = np.concatenate(list(_held_out(features, labels)))
     usual, limit = np.quantile(held_out, (0.5, ACCEPTED))
     return Classes(**{**model.__dict__, "usual": float(usual), "limit": float(max(limit, usual + 1e-9))})
 
 
-def _held_out(features: Floats, labels: npt.NDArray[np.str_]) -> Iterator[Floats]:
+def _held_out(features: Doubles, labels: npt.NDArray[np.str_]) -> Iterator[Doubles]:
     """Novelty scores of known floods by models that have not seen them."""
     fold = np.arange(len(labels)) % FOLDS
     for part in range(FOLDS):
@@ -145,7 +143,7 @@ def _held_out(features: Floats, labels: npt.NDArray[np.str_]) -> Iterator[Floats
         yield _scores(_fit(features[rest], labels[rest]), features[~rest])[1].min(axis=1)
 
 
-def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Classes:
+def _fit(features: Doubles, labels: npt.NDArray[np.str_]) -> Classes:
     names = tuple(str(name) for name in np.unique(labels))
     groups = [features[labels == name] for name in names]
     own = [np.cov(group.T, bias=True) if len(group) > 1 else np.zeros((features.shape[1],) * 2) for group in groups]
@@ -164,7 +162,7 @@ def _fit(features: Floats, labels: npt.NDArray[np.str_]) -> Classes:
     )
 
 
-def _scores(model: Classes, features: Floats) -> tuple[Floats, Floats]:
+def _scores(model: Classes, features: Doubles) -> tuple[Doubles, Doubles]:
     """(by drawn-together, by own covariance): -2 log likelihood of each flood under each class."""
     away = features[:, None, :] - model.means[None, :, :]
     shared = np.einsum("ncf,cfg,ncg->nc", away, model.inverses, away, optimize=True) + model.spreads
@@ -172,7 +170,7 @@ def _scores(model: Classes, features: Floats) -> tuple[Floats, Floats]:
     return shared, own
 
 
-def judge(model: Classes, features: Floats) -> tuple[Floats, Floats]:
+def judge(model: Classes, features: Doubles) -> tuple[Doubles, Doubles]:
     """(probability of each class, novelty) of each flood; 0 is a usual known flood, above 1 is unseen."""
     shared, own = _scores(model, features)
     logs = -(shared - shared.min(axis=1, keepdims=True)) / (2 * TEMPERATURE)

@@ -5,9 +5,12 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from factorylm_schema import BadRequestError, FactoryLMError, UnknownNameError
+
+if TYPE_CHECKING:
+    from factorylm_alarms.journal import Journal
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 EXAMPLES = """examples:
@@ -125,7 +128,7 @@ def _add_propose(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_propose)
 
 
-def _read(options: argparse.Namespace):  # type: ignore[no-untyped-def]  # noqa: ANN202  the import is lazy
+def _read(options: argparse.Namespace) -> "Journal":
     from factorylm_alarms.files import allowed_path
     from factorylm_alarms.journal import read_journal
 
@@ -193,7 +196,7 @@ def _simulate(options: argparse.Namespace) -> int:
     return DONE
 
 
-def alarm_number(journal, name: str) -> int:  # type: ignore[no-untyped-def]  # noqa: ANN001  the import is lazy
+def alarm_number(journal: "Journal", name: str) -> int:
     """The alarm of this name; the nearest names are told when there is none."""
     names = [alarm.name for alarm in journal.alarms]
     if name not in names:

@@ -5,9 +5,9 @@ modularity (Louvain: Blondel and others 2008). Deterministic: nodes are visited 
 """
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from factorylm_alarms.arrays import Flags, Floats, Positions
+
 Graph = list[dict[int, float]]
 
 NEIGHBOURS_OF_ROOT = 0.6
@@ -17,7 +17,7 @@ RESOLUTION = 0.4
 MAX_ROUNDS = 20
 
 
-def group_by_neighbours(distance: Floats, related: npt.NDArray[np.bool_] | None = None) -> npt.NDArray[np.int64]:
+def group_by_neighbours(distance: Floats, related: Flags | None = None) -> Positions:
     """A group number for each item, 0 being the largest; `related` forbids links between items without kinship."""
     count = len(distance)
     if count == 0:
@@ -27,7 +27,7 @@ def group_by_neighbours(distance: Floats, related: npt.NDArray[np.bool_] | None 
     return _by_size(_louvain(graph))
 
 
-def _shared_neighbour_graph(distance: Floats, neighbours: int, related: npt.NDArray[np.bool_] | None) -> Graph:
+def _shared_neighbour_graph(distance: Floats, neighbours: int, related: Flags | None) -> Graph:
     count = len(distance)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, : neighbours + 1]
     member = np.zeros((count, count), np.float32)
@@ -39,7 +39,7 @@ def _shared_neighbour_graph(distance: Floats, neighbours: int, related: npt.NDAr
     linked = (member + member.T) > 0
     if related is not None:
         linked &= related
-    np.fill_diagonal(linked, False)
+    linked &= ~np.eye(count, dtype=bool)
     graph: Graph = [{} for _ in range(count)]
     for a, b in np.argwhere(linked & (weight > 0)).tolist():
         graph[a][b] = float(weight[a, b])
@@ -105,7 +105,7 @@ def _folded(graph: Graph, loops: list[float], groups: list[int], count: int) -> 
     return folded, inner
 
 
-def _by_size(groups: list[int]) -> npt.NDArray[np.int64]:
+def _by_size(groups: list[int]) -> Positions:
     """Renumber, the largest group first, equal ones by their first item."""
     numbers, first, inverse, counts = np.unique(groups, return_index=True, return_inverse=True, return_counts=True)
     rank = np.empty(len(numbers), np.int64)

@@ -10,15 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from factorylm_alarms.arrays import Codes, Flags, Positions, Times
 from factorylm_alarms.pairing import Activations, Ending
-from factorylm_alarms.stamps import Times
 
 Tie = Literal["clear", "keep"]
 FOREVER = np.iinfo(np.int64).max // 4
 CURVE_S = (5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300, 600)
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,12 +38,12 @@ class DelayEffect:
 class Intervals:
     """Activations grouped by alarm, in time order within each. `gap` is FOREVER before an alarm's first."""
 
-    alarm: npt.NDArray[np.int32]
+    alarm: Codes
     start: Times
     duration: Times
     gap: Times
     closed: Flags
-    order: npt.NDArray[np.int64]
+    order: Positions
 
 
 def intervals_of(activations: Activations, alarm: int | None = None) -> Intervals:

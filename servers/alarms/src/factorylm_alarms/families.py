@@ -7,9 +7,9 @@ as one stretch, so that chatter adds nothing. Floods that share neighbours form 
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from factorylm_alarms.alignment import Sequence, sequence_of
+from factorylm_alarms.arrays import Flags, Floats, Positions, Times
 from factorylm_alarms.communities import group_by_neighbours
 from factorylm_alarms.floods import Flood
 from factorylm_alarms.journal import Journal
@@ -23,8 +23,6 @@ COMMON = 0.5
 ORDER_LENGTH = 6
 MAX_ACTIVATIONS = 2000
 """A flood of days is told by its beginning; a family is about how floods develop."""
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +81,7 @@ def _beginning(journal: Journal, flood: Flood) -> Flood:
     return replace(flood, last=last, end_ms=max(end_ms, flood.start_ms + 1), alarms=MAX_ACTIVATIONS)
 
 
-def flood_features(journal: Journal, floods: list[Flood]) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def flood_features(journal: Journal, floods: list[Flood]) -> tuple[Floats, Flags]:
     """(active share by alarm and tenth, alarm ever active) of each flood; only alarms that occur in one count."""
     rows = np.concatenate([np.arange(flood.first, flood.last) for flood in floods])
     flood_of = np.repeat(np.arange(len(floods)), [flood.last - flood.first for flood in floods])
@@ -103,7 +101,9 @@ def flood_features(journal: Journal, floods: list[Flood]) -> tuple[Floats, npt.N
     return _shares(alarm, flood_of, begin - starts, np.minimum(end, ends) - starts, ends - starts, len(floods))
 
 
-def _shares(alarm, flood_of, begin, end, length, count) -> tuple[Floats, npt.NDArray[np.bool_]]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _shares(
+    alarm: Positions, flood_of: Positions, begin: Times, end: Times, length: Times, count: int
+) -> tuple[Floats, Flags]:
     alarms = int(alarm.max(initial=-1)) + 1
     shares = np.zeros((count, alarms, SLICES), np.float32)
     for piece in range(SLICES):
@@ -118,15 +118,16 @@ def _shares(alarm, flood_of, begin, end, length, count) -> tuple[Floats, npt.NDA
 def distances(features: Floats) -> Floats:
     """Euclidean, between each two rows."""
     squares = (features**2).sum(axis=1)
-    return np.sqrt(np.maximum(0, squares[:, None] + squares[None, :] - 2 * features @ features.T))
+    apart: Floats = np.sqrt(np.maximum(0, squares[:, None] + squares[None, :] - 2 * features @ features.T))
+    return apart
 
 
-def related(ever: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def related(ever: Flags) -> Flags:
     """Whether two floods share enough alarms to be of one family at all."""
     members = ever.astype(np.float32)
     both = members @ members.T
     sizes = members.sum(axis=1)
-    shared: npt.NDArray[np.bool_] = both >= RELATED * (sizes[:, None] + sizes[None, :] - both)
+    shared: Flags = both >= RELATED * (sizes[:, None] + sizes[None, :] - both)
     return shared
 
 
@@ -140,7 +141,7 @@ def flood_sequences(journal: Journal, floods: list[Flood]) -> list[Sequence]:
 
 
 def _family(
-    members: npt.NDArray[np.int64],
+    members: Positions,
     chosen: list[int],
     floods: list[Flood],
     sequences: list[Sequence],

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+from factorylm_schema import MissingPartError
+
 from factorylm_alarms.dialect import SAMPLE_BYTES, find_encoding
 from factorylm_alarms.errors import LogError, UnsafeFileError
-from factorylm_schema import MissingPartError
 
 BLOCK_BYTES = 4 << 20
 MAX_RATIO = 200
@@ -179,9 +180,9 @@ def _sqlite_blocks(path: Path) -> Iterator[bytes]:
 
 def _parquet_blocks(path: Path) -> Iterator[bytes]:
     try:
-        import pyarrow as pa
-        import pyarrow.csv as arrow_csv
-        import pyarrow.parquet as parquet
+        import pyarrow as pa  # type: ignore[import-untyped]  # an optional part without types
+        import pyarrow.csv as arrow_csv  # type: ignore[import-untyped]
+        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingPartError(
             "reading Parquet needs pyarrow", hint="pip install 'factorylm-alarms[parquet]'"

@@ -134,12 +134,15 @@ def _delay_advice(journal: Journal, intervals: Intervals, alarm: int, first: int
     )
     off_s, off = _smallest_delay([(s, simulate(part, on_ms=0, off_ms=s * 1000)) for s in SUGGESTED_S])
     on_s, on = _smallest_delay([(s, simulate(part, on_ms=s * 1000, off_ms=0)) for s in SUGGESTED_S])
-    if off.before - max(off.after, on.after) < 0.1 * off.before and off.before - min(off.after, on.after) < 0.1 * off.before:
+    if (
+        off.before - max(off.after, on.after) < 0.1 * off.before
+        and off.before - min(off.after, on.after) < 0.1 * off.before
+    ):
         return "No delay up to 60 s changes much: look at its limit and its cause."
     return (
         f"Candidates for review, simulated on this log: off-delay {off_s} s {_effect(off)} (tie clear; first "
         f"annunciation of each episode unchanged, episodes close {off_s} s later); on-delay {on_s} s {_effect(on)} "
-        f"(each remaining one {on_s} s later, {on.never_shown} activations never shown: check whether any needed action)."
+        f"(each remaining one {on_s} s later, {on.never_shown} activations never shown: did any need action?)."
     )
 
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from factorylm_alarms.stamps import Times
+from factorylm_alarms.arrays import Positions, Times
 
 WINDOW_MS = 600_000
 BEGIN = 10
@@ -45,8 +44,8 @@ class Flood:
 class Windows:
     """n(t) at every activation (`inside`) and at the instant each leaves the window (`left`)."""
 
-    inside: npt.NDArray[np.int64]
-    left: npt.NDArray[np.int64]
+    inside: Positions
+    left: Positions
 
 
 def find_floods(time: Times, definition: str, windows: Windows | None = None) -> list[Flood]:
@@ -58,7 +57,7 @@ def find_floods(time: Times, definition: str, windows: Windows | None = None) ->
     return list(_fixed(time, begin) if shape == "fixed" else _sliding(time, begin, windows or windows_of(time)))
 
 
-def bucket_counts(time: Times) -> tuple[Times, npt.NDArray[np.int64]]:
+def bucket_counts(time: Times) -> tuple[Times, Positions]:
     """(numbers of the 10-min buckets that hold something, their counts)."""
     bucket = time // WINDOW_MS
     edges = np.concatenate(([0], np.flatnonzero(np.diff(bucket)) + 1)) if len(time) else np.zeros(0, np.int64)

@@ -273,8 +273,6 @@ def known_format(header: tuple[str, ...]) -> Format | None:
     """The format whose needed columns are all there; the one with most of them if several are."""
     names = {plain(cell) for cell in header}
     fitting = [
-        known
-        for known in FORMATS
-        if names.issuperset(known.needs) and (known.begin or names.intersection(known.time))
+        known for known in FORMATS if names.issuperset(known.needs) and (known.begin or names.intersection(known.time))
     ]
     return max(fitting, key=lambda known: len(known.needs), default=None)

@@ -11,15 +11,20 @@ from pathlib import Path
 
 import numpy as np
 
+from factorylm_alarms.arrays import Codes, Counts
+from factorylm_alarms.chunks import Chunk
+from factorylm_alarms.dates import MISSING
 from factorylm_alarms.errors import LogError
+from factorylm_alarms.keys import Alarm, KeyTable
 from factorylm_alarms.kinds import CLASS_OF_KIND, Kind
 from factorylm_alarms.mapping import Mapping
+from factorylm_alarms.open_log import LogFile, open_log
 from factorylm_alarms.pairing import Activations, AlarmRows, Pairing
-from factorylm_alarms.reading import Alarm, Chunk, KeyTable, LogFile, Reader, open_log
-from factorylm_alarms.stamps import MISSING
+from factorylm_alarms.reading import Reader
 from factorylm_alarms.tidy import Duplicates, OutOfOrder, Silences, in_time_order
 
 FEED_ROWS = 2_000_000
+NO_STEPS: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +84,7 @@ class _Account:
     duplicates: Duplicates = field(default_factory=Duplicates)
     silences: Silences = field(default_factory=Silences)
     rows: int = 0
-    by_key: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))  # type: ignore[type-arg]
+    by_key: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
     first_ms: int | None = None
     last_ms: int = 0
     keep_duplicates: bool = False
@@ -103,7 +108,7 @@ class _Account:
         group = alarm if chunk.event_id is None else self._groups(chunk)
         self.pairing.feed(AlarmRows(time=chunk.time, alarm=alarm, kind=kind, row=chunk.row, group=group))
 
-    def _groups(self, chunk: Chunk) -> np.ndarray:  # type: ignore[type-arg]
+    def _groups(self, chunk: Chunk) -> Codes:
         assert chunk.event_id is not None
         found = [self.ids.setdefault(value, len(self.ids)) for value in chunk.event_id.tolist()]
         return np.array(found, np.int32)
@@ -129,7 +134,7 @@ def read_journal(
         account = _Account(keys=keys, keep_duplicates=keep_duplicates)
         reader = Reader(logs=logs, keys=keys, progress=progress)
         _read_in_order(reader, account)
-        moved, steps = 0, ()
+        moved, steps = 0, NO_STEPS
     except OutOfOrder:
         keys = KeyTable()
         account = _Account(keys=keys, keep_duplicates=keep_duplicates)
@@ -158,9 +163,7 @@ def _read_and_sort(reader: Reader, account: _Account) -> tuple[int, tuple[tuple[
     return 0 if whole.expanded else moved, steps
 
 
-def _journal(
-    reader: Reader, account: _Account, moved: int, steps: tuple[tuple[int, int], ...]
-) -> Journal:
+def _journal(reader: Reader, account: _Account, moved: int, steps: tuple[tuple[int, int], ...]) -> Journal:
     if account.first_ms is None:
         seen = "; ".join(f"line {line}: {reason}" for _, line, reason in reader.rejected[:3])
         raise LogError(
@@ -203,7 +206,7 @@ def _journal(
     )
 
 
-def _changes(keys: KeyTable, by_key: np.ndarray) -> tuple[tuple[str, str, int], ...]:  # type: ignore[type-arg]
+def _changes(keys: KeyTable, by_key: Counts) -> tuple[tuple[str, str, int], ...]:
     """(class, what, rows) of suppressions and setting changes, the most frequent first."""
     found: dict[tuple[str, str], int] = {}
     for (source, condition, *_), kind, count in zip(keys.known_keys, keys.kinds, by_key.tolist(), strict=False):
@@ -213,14 +216,14 @@ def _changes(keys: KeyTable, by_key: np.ndarray) -> tuple[tuple[str, str, int], 
     return tuple((kind, what, count) for (kind, what), count in sorted(found.items(), key=lambda item: -item[1]))
 
 
-def _by_class(keys: KeyTable, by_key: np.ndarray) -> dict[str, int]:  # type: ignore[type-arg]
+def _by_class(keys: KeyTable, by_key: Counts) -> dict[str, int]:
     counts: dict[str, int] = {}
     for kind, count in zip(keys.kinds, by_key.tolist(), strict=False):
         counts[CLASS_OF_KIND[kind]] = counts.get(CLASS_OF_KIND[kind], 0) + count
     return counts
 
 
-def _unknown_words(keys: KeyTable, by_key: np.ndarray) -> dict[str, int]:  # type: ignore[type-arg]
+def _unknown_words(keys: KeyTable, by_key: Counts) -> dict[str, int]:
     """Words of the event column that have no meaning here, with how often they came."""
     counts: dict[str, int] = {}
     for kind, word, count in zip(keys.kinds, keys.event_words, by_key.tolist(), strict=False):

@@ -26,11 +26,11 @@ class LoadedLogs:
 
     def files(self) -> list[tuple[str, int]]:
         """(name below its folder, bytes) of everything that looks like a journal."""
-        found = []
+        found: list[tuple[str, int]] = []
         for folder in self._folders():
-            for path in sorted(folder.rglob("*"))[:MOST_FILES]:
-                if path.suffix.lower() in JOURNAL_SUFFIXES and path.is_file():
-                    found.append((str(path.relative_to(folder)), path.stat().st_size))
+            paths = [path for path in sorted(folder.rglob("*"))[:MOST_FILES] if path.is_file()]
+            journals = [path for path in paths if path.suffix.lower() in JOURNAL_SUFFIXES]
+            found += [(str(path.relative_to(folder)), path.stat().st_size) for path in journals]
         return found
 
     def path_of(self, name: str) -> Path:

@@ -10,13 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from factorylm_alarms.dates import STAMP
 from factorylm_alarms.dialect import Dialect
 from factorylm_alarms.errors import LogError, UnknownFormatError
 from factorylm_alarms.formats import Format, KindReader, known_format, plain, word_kind
 from factorylm_alarms.kinds import CLASS_OF_KIND, KIND_OF_CLASS, Kind, kind_of_word
-from factorylm_alarms.stamps import STAMP, number_unit
+from factorylm_alarms.stamps import number_unit
 
 ROLE_WORDS = {
     "time": "timestamp time datetime ts eventtime stamp zeitstempel zeit date datum horodatage fecha".split(),
@@ -310,9 +312,11 @@ def read_mapping(path: Path, dialect: Dialect) -> Mapping:
         raise LogError(f"{path.name} is not confirmed", hint="check every line, then set confirmed = true")
     header = dialect.header or tuple(f"column {number}" for number in range(1, dialect.columns + 1))
     places = {role: _places(role, name, header, path.name) for role, name in _columns_of(found, path.name).items()}
-    single = {role: places[role][0] for role in SINGLE_ROLES if role in places and role not in {"time", "event"}}
+    single: dict[str, Any] = {
+        role: places[role][0] for role in SINGLE_ROLES if role in places and role not in {"time", "event"}
+    }
     time = places.get("time", ())
-    if not (places.get("source") and (time and places.get("event") or "begin" in single)):
+    if not (places.get("source") and ((time and places.get("event")) or "begin" in single)):
         raise LogError(f"{path.name} needs the columns source, time and event (or source, begin and end)")
     return Mapping(
         format="mapping file",
@@ -362,7 +366,7 @@ def _events_reader(events: object, file: str) -> KindReader:
     return lambda cells: meaning.get(cells[0].strip(), Kind.OTHER) if meaning else word_kind(cells)
 
 
-def _time_of(time: dict[str, object], file: str) -> dict[str, object]:
+def _time_of(time: dict[str, Any], file: str) -> dict[str, Any]:
     order = time.get("order")
     if order not in {None, "day-first", "month-first"}:
         raise LogError(f"{file}: time.order is {order!r}", hint='use "day-first" or "month-first"')

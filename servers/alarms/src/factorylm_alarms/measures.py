@@ -6,12 +6,11 @@ Each function is one definition; the words printed beside the number stand in DE
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from factorylm_alarms.arrays import Doubles, Positions, Times
 from factorylm_alarms.delays import Intervals
 from factorylm_alarms.floods import WINDOW_MS, Windows, bucket_counts
 from factorylm_alarms.pairing import Activations, Ending
-from factorylm_alarms.stamps import Times
 
 DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
@@ -108,7 +107,7 @@ def _peak(time: Times, width_ms: int) -> int:
 HISTOGRAM_EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 
 
-def _histogram(counts: npt.NDArray[np.int64], empty: int) -> tuple[int, ...]:
+def _histogram(counts: Positions, empty: int) -> tuple[int, ...]:
     """10-min buckets with 0, 1, 2, 3-4, 5-9, 10-19, 20-49, 50-99, 100 and more."""
     found = np.bincount(np.searchsorted(HISTOGRAM_EDGES, counts, side="right") - 1, minlength=len(HISTOGRAM_EDGES))
     found[0] += empty
@@ -145,7 +144,7 @@ def chattering(intervals: Intervals, *, inclusive: bool = True) -> list[Chatter]
     return sorted(found, key=lambda one: (-one.triggers, -(one.index or 0.0), one.alarm))
 
 
-def chatter_index(intervals: Intervals) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def chatter_index(intervals: Intervals) -> tuple[Doubles, Positions]:
     """(mean of 1/gap in 1/s, number of gaps) of each alarm; gaps below 1 s count as 1 s (Kondaveeti 2010)."""
     who, start = intervals.alarm, intervals.start
     same = who[1:] == who[:-1]
@@ -197,7 +196,7 @@ def quantiles(values: Times, shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> tu
     return tuple(float(value) / 1000 for value in np.quantile(values, shares)) if len(values) else None
 
 
-def heat_map(time: Times) -> npt.NDArray[np.int64]:
+def heat_map(time: Times) -> Positions:
     """Activations by weekday (Monday first) and hour."""
     hours = time // HOUR_MS
     weekday, hour = (hours // 24 + 3) % 7, hours % 24  # 1970-01-01 was a Thursday

@@ -5,6 +5,7 @@ definitions.
 """
 
 from html import escape
+from itertools import pairwise
 
 import numpy as np
 
@@ -105,7 +106,10 @@ def _quality(analysis: Analysis) -> str:
         ("silences", _silences(analysis)),
         ("clock steps", number(len(quality.clock_steps))),
         ("format", f"{escape(journal.mapping.format)} ({escape(journal.mapping.evidence)})"),
-        ("columns", "; ".join(f"{escape(role)} = {said(str(name), 60)}" for role, name in journal.mapping.shown().items())),
+        (
+            "columns",
+            "; ".join(f"{escape(role)} = {said(str(name), 60)}" for role, name in journal.mapping.shown().items()),
+        ),
         ("notes", "; ".join(said(note, 200) for note in quality.notes)),
     ]
     listed = table(("", ""), [(escape(name), text) for name, text in rows])
@@ -114,7 +118,9 @@ def _quality(analysis: Analysis) -> str:
         lines = table(("file", "line", "reason"), [(said(f), str(line), escape(why)) for f, line, why in shown])
         listed += behind(f"rejected rows: {len(shown)} of {quality.rejected}", lines)
     if quality.unknown_words:
-        words = table(("word", "rows"), [(said(word), number(n)) for word, n in quality.unknown_words.items()], numeric=[1])
+        words = table(
+            ("word", "rows"), [(said(word), number(n)) for word, n in quality.unknown_words.items()], numeric=[1]
+        )
         listed += behind("event words without a meaning here, counted as other", words)
     return listed
 
@@ -139,11 +145,11 @@ def _performance(analysis: Analysis) -> str:
         ("largest 10 min, by the clock", number(rates.peak_10min), TARGETS["peak_10min"]),
         ("largest 10 min, sliding", number(rates.peak_10min_sliding), TARGETS["peak_10min"]),
         ("largest hour / day", f"{number(rates.peak_hour)} / {number(rates.peak_day)}", ""),
-        ("mean of each day's worst 10 min", number(rates.mean_daily_worst_10min), "EEMUA 191: judged apart from the mean"),
+        ("mean of each day's worst 10 min", number(rates.mean_daily_worst_10min), "EEMUA 191: judged on its own"),
         ("acknowledge time: median / 90 % / 99 %", _ack(analysis), "no target in the standards"),
     ]  # fmt: skip
     edges = [*map(str, measures.HISTOGRAM_EDGES)]
-    labels = [f"{a}–{int(b) - 1}" if int(b) - int(a) > 1 else a for a, b in zip(edges, edges[1:], strict=False)]
+    labels = [f"{a}–{int(b) - 1}" if int(b) - int(a) > 1 else a for a, b in pairwise(edges)]
     histogram = bars(
         (f"{label} in 10 min", count, number(count))
         for label, count in zip([*labels, f"{edges[-1]}+"], rates.histogram, strict=True)
@@ -154,7 +160,9 @@ def _performance(analysis: Analysis) -> str:
         numeric=range(1, 25),
     )
     return (
-        table(("measure", "value", "target (approximate)"), [(escape(a), b, escape(c)) for a, b, c in rows], numeric=[1])
+        table(
+            ("measure", "value", "target (approximate)"), [(escape(a), b, escape(c)) for a, b, c in rows], numeric=[1]
+        )
         + _consoles(analysis)
         + f"<h3>Activations in 10 minutes, floods shaded ({escape(DEFAULT)})</h3>{_rate(analysis)}"
         + f"<h3>How full the 10-minute periods are</h3>{histogram}"
@@ -170,7 +178,7 @@ def _ack(analysis: Analysis) -> str:
 
 def _consoles(analysis: Analysis) -> str:
     if not analysis.consoles:
-        return '<p class="soft">One console: the journal names no areas, or only one. Figures are for the whole journal.</p>'
+        return '<p class="soft">One console: the journal names no areas, or only one. Figures are for all of it.</p>'
     rows = [
         (
             said(console.area),
@@ -216,18 +224,25 @@ def _diagnosis(analysis: Analysis) -> str:
     ]
     stale = [(said(analysis.name(alarm)), str(low), str(high)) for alarm, low, high in analysis.stale_alarms[:LISTED]]
     pairs = [
-        (said(analysis.name(p.a)), said(analysis.name(p.b)), f"{p.a_with_b:.0%}", f"{p.b_with_a:.0%}", number(p.support),
-         number(p.lift), f"{p.first_share:.0%}")
-        for p in analysis.pairs[:LISTED]
-    ]  # fmt: skip
-    return (
-        f"<h3>Most frequent, with cumulative share</h3>{bars(pareto)}"
-        + _list("Chattering", len(analysis.chattering), table(("alarm", "3 in 60 s", "index 1/s", "gaps"), chatter, numeric=[1, 2, 3]))
-        + _list("Fleeting (gone within 10 s)", len(analysis.fleeting), table(("alarm", "times", "of its own"), fleeting, numeric=[1, 2]))
-        + _list("Stale (over 24 h)", len(analysis.stale_alarms), table(("alarm", "for certain", "at most"), stale, numeric=[1, 2]))
-        + _list("Come together", len(analysis.pairs), table(
-            ("alarm", "with", "share of the first", "share of the second", "support", "lift", "first leads"), pairs, numeric=[2, 3, 4, 5, 6]))
-    )  # fmt: skip
+        (
+            said(analysis.name(pair.a)),
+            said(analysis.name(pair.b)),
+            *(f"{share:.0%}" for share in (pair.a_with_b, pair.b_with_a)),
+            number(pair.support),
+            number(pair.lift),
+            f"{pair.first_share:.0%}",
+        )
+        for pair in analysis.pairs[:LISTED]
+    ]
+    pair_header = ("alarm", "with", "share of the first", "share of the second", "support", "lift", "first leads")
+    tables = (
+        ("Chattering", analysis.chattering, ("alarm", "3 in 60 s", "index 1/s", "gaps"), chatter),
+        ("Fleeting (gone within 10 s)", analysis.fleeting, ("alarm", "times", "of its own"), fleeting),
+        ("Stale (over 24 h)", analysis.stale_alarms, ("alarm", "for certain", "at most"), stale),
+    )
+    lists = [_list(title, len(all_), table(head, rows, numeric=[1, 2, 3])) for title, all_, head, rows in tables]
+    together = _list("Come together", len(analysis.pairs), table(pair_header, pairs, numeric=range(2, 7)))
+    return f"<h3>Most frequent, with cumulative share</h3>{bars(pareto)}{''.join(lists)}{together}"
 
 
 def _list(title: str, count: int, content: str) -> str:
@@ -249,12 +264,17 @@ def _floods(analysis: Analysis) -> str:
         flood, first = analysis.floods[DEFAULT][place], analysis.first_outs[place]
         then = ", ".join(said(analysis.name(alarm), 30) for alarm in first.then[:3])
         start = shown_time(journal, flood.start_ms).replace("T", " ")
-        listed.append((str(place + 1), start, shown_duration((flood.end_ms - flood.start_ms) / 1000),
-                       number(flood.alarms), number(flood.peak), said(analysis.name(first.alarm), 40), then))  # fmt: skip
+        lasts = shown_duration((flood.end_ms - flood.start_ms) / 1000)
+        sizes = (number(flood.alarms), number(flood.peak))
+        listed.append((str(place + 1), start, lasts, *sizes, said(analysis.name(first.alarm), 40), then))
     header = ("no.", "start", "lasts", "activations", "peak", "first out", "then")
     return (
         table(("definition", "floods", "activations in them", "peak", "time in flood"), rows, numeric=[1, 2, 3, 4])
-        + _list(f"Floods by {DEFAULT} (order evidence, not causes)", len(analysis.first_outs), table(header, listed, numeric=[0, 3, 4]))
+        + _list(
+            f"Floods by {DEFAULT} (order evidence, not causes)",
+            len(analysis.first_outs),
+            table(header, listed, numeric=[0, 3, 4]),
+        )
         + _families(analysis)
     )
 
@@ -281,7 +301,8 @@ def _families(analysis: Analysis) -> str:
     note = f"how alike the first {pictured} floods are, sorted by family"
     text = f"{len(found.chosen)} of {found.total} floods compared (the largest); {len(found.families)} families."
     return (
-        f"<h3>Families: floods that are the same thing again</h3><p>{text}</p>{table(header, rows, numeric=[0, 1, 4, 6])}"
+        f"<h3>Families: floods that are the same thing again</h3><p>{text}</p>"
+        + table(header, rows, numeric=[0, 1, 4, 6])
         + matrix_chart(found.likeness.tolist(), order, found.family_of, note)
         + f'<p class="soft">{note}; darker is more alike, frames are families.</p>'
     )
@@ -312,7 +333,8 @@ def _suggestions(analysis: Analysis) -> str:
     )
     curves = "".join(_curve(analysis, alarm, curve) for alarm, curve in list(analysis.curves.items())[:5])
     whole = _one_curve("all alarms with the same delay", analysis.curve_of_all, len(analysis.journal.activations))
-    return f'<ul class="findings">{items or "<li>Nothing stood out.</li>"}</ul><h3>Delay curves: what would be left</h3>{whole}{curves}'
+    listed = items or "<li>Nothing stood out.</li>"
+    return f'<ul class="findings">{listed}</ul><h3>Delay curves: what would be left</h3>{whole}{curves}'
 
 
 def _where(evidence: dict[str, object]) -> str:
@@ -339,6 +361,6 @@ def _one_curve(title: str, curve: list[tuple[int, int, int]], before: int) -> st
     )
 
 
-def _definitions(analysis: Analysis) -> str:
+def _definitions(_: Analysis) -> str:
     texts = {**measures.DEFINITION_TEXTS, **flood_definitions.DEFINITION_TEXTS}
     return table(("measure", "definition"), [(escape(name), escape(text)) for name, text in texts.items()])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 
 from factorylm_alarms.untrusted import visible
 
@@ -15,7 +16,7 @@ def said(text: str, limit: int = 80) -> str:
     return f'<span class="plant">{escape(visible(text, limit))}</span>'
 
 
-def number(value: float | None, digits: int = 1) -> str:
+def number(value: int | float | None, digits: int = 1) -> str:
     """A number for people, with thin spaces between thousands."""
     if value is None:
         return "–"
@@ -62,7 +63,7 @@ def heat_map(counts: Sequence[Sequence[int]]) -> str:
     """Weekday by hour; each square says its count."""
     most = max(max(row) for row in counts) or 1
     cells = ["<span></span>"]
-    cells += [f'<span{" class=odd" if hour % 2 else ""}>{hour}</span>' for hour in range(24)]
+    cells += [f"<span{' class=odd' if hour % 2 else ''}>{hour}</span>" for hour in range(24)]
     for day, row in zip(WEEKDAYS, counts, strict=True):
         cells.append(f"<span>{day}</span>")
         cells += [
@@ -105,7 +106,7 @@ def thinned(counts: Sequence[int]) -> list[int]:
     if len(counts) <= COLUMNS:
         return list(counts)
     edges = [len(counts) * i // COLUMNS for i in range(COLUMNS + 1)]
-    return [max(counts[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [max(counts[a:b]) for a, b in pairwise(edges)]
 
 
 def merged(spans: Sequence[tuple[float, float]], gap: float) -> list[tuple[float, float]]:
@@ -135,7 +136,7 @@ def curve_chart(curve: Sequence[tuple[int, int, int]], before: int, note: str) -
     return (
         f'<div class="chart"><svg viewBox="0 0 {steps} 100" preserveAspectRatio="none" role="img" '
         f'aria-label="{escape(note)}">{on}{off}</svg>'
-        f"{axis_labels(['0 s', *(f'{row[0]} s' for row in curve)][:: 2])}</div>"
+        f"{axis_labels(['0 s', *(f'{row[0]} s' for row in curve)][::2])}</div>"
     )
 
 
@@ -161,4 +162,4 @@ def matrix_chart(likeness: Sequence[Sequence[float]], order: Sequence[int], grou
 
 def _runs(values: Sequence[int]) -> list[tuple[int, int]]:
     edges = [0, *(i for i in range(1, len(values)) if values[i] != values[i - 1]), len(values)]
-    return list(zip(edges, edges[1:], strict=False))
+    return list(pairwise(edges))

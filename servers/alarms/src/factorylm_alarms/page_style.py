@@ -6,7 +6,8 @@ STYLE = """
 @media (prefers-color-scheme:dark){:root{--ground:#12161c;--panel:#1b212a;--line:#343d4a;--ink:#e8ecf1;--soft:#a3afbd;
 --blue:#6aa9ee;--orange:#f0954a;--red:#f2857d;--shade:#5c3a1c;--heat:106,169,238}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif;-webkit-text-size-adjust:100%}
+body{margin:0;background:var(--ground);color:var(--ink);font:15px/1.5 system-ui,sans-serif;
+-webkit-text-size-adjust:100%}
 main{max-width:1040px;margin:0 auto;padding:16px}
 h1{font-size:1.5rem;margin:.2em 0;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:1px solid var(--line)}
@@ -29,7 +30,8 @@ td.name{overflow-wrap:anywhere;min-width:8em}
 details{margin:.5em 0}
 summary{cursor:pointer;color:var(--soft);font-size:.87rem}
 .bars{margin:.6em 0}
-.bar{display:grid;grid-template-columns:minmax(90px,230px) 1fr 108px;gap:8px;align-items:center;margin:3px 0;font-size:.86rem}
+.bar{display:grid;grid-template-columns:minmax(90px,230px) 1fr 108px;gap:8px;align-items:center;
+margin:3px 0;font-size:.86rem}
 .bar .label{overflow-wrap:anywhere;line-height:1.25}
 .bar .track{background:var(--panel);height:16px;border-radius:3px}
 .bar .fill{display:block;background:var(--blue);height:16px;border-radius:3px}

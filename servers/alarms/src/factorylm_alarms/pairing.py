@@ -5,18 +5,16 @@ whose next record is another activation has an unknown end (a lost return, or th
 such and never closed silently.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
 
+from factorylm_alarms.arrays import Codes, Flags, Kinds, Positions, RowNumbers, Times
+from factorylm_alarms.dates import MISSING
 from factorylm_alarms.kinds import Kind
-from factorylm_alarms.stamps import MISSING, Times
-
-Codes = npt.NDArray[np.int32]
-Kinds = npt.NDArray[np.int8]
-Flags = npt.NDArray[np.bool_]
 
 
 class Ending(IntEnum):
@@ -35,7 +33,7 @@ class Activations:
     end: Times
     ending: Kinds
     alarm: Codes
-    row: npt.NDArray[np.uint32]
+    row: RowNumbers
     ack_alarm: Codes
     ack_ms: Times
     orphan_returns: int
@@ -52,7 +50,7 @@ class AlarmRows:
     time: Times
     alarm: Codes
     kind: Kinds
-    row: npt.NDArray[np.uint32]
+    row: RowNumbers
     group: Codes
 
 
@@ -60,15 +58,15 @@ class AlarmRows:
 class Pairing:
     """The state of every group between two chunks, and what was found so far."""
 
-    pending: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    pending: Positions = field(default_factory=lambda: np.zeros(0, np.int64))
     unacked_since: Times = field(default_factory=lambda: np.zeros(0, np.int64))
     count: int = 0
     starts: list[Times] = field(default_factory=list)
     ends: list[Times] = field(default_factory=list)
     endings: list[Kinds] = field(default_factory=list)
     alarms: list[Codes] = field(default_factory=list)
-    rows: list[npt.NDArray[np.uint32]] = field(default_factory=list)
-    late: list[tuple[npt.NDArray[np.int64], Times, Kinds]] = field(default_factory=list)
+    rows: list[RowNumbers] = field(default_factory=list)
+    late: list[tuple[Positions, Times, Kinds]] = field(default_factory=list)
     acks: list[tuple[Codes, Times]] = field(default_factory=list)
     orphan_returns: int = 0
     orphan_acks: int = 0
@@ -124,7 +122,7 @@ class Pairing:
         kind[life[unsure & was_active]] = Kind.RETURN
         kind[life[unsure & ~was_active]] = Kind.ACKNOWLEDGE
 
-    def _pair_returns(self, chunk: AlarmRows, order: npt.NDArray[np.int64], group: Codes, kind: Kinds) -> None:
+    def _pair_returns(self, chunk: AlarmRows, order: Positions, group: Codes, kind: Kinds) -> None:
         life = np.flatnonzero((kind == Kind.ACTIVATION) | (kind == Kind.RETURN))
         if not len(life):
             return
@@ -156,9 +154,7 @@ class Pairing:
         how = np.where(comes, Ending.ACTIVATED_AGAIN, Ending.RETURNED).astype(np.int8)
         self.late.append((index[there], time[there], how[there]))
 
-    def _keep(
-        self, chunk: AlarmRows, places: npt.NDArray[np.int64], end: Times, ending: Kinds
-    ) -> npt.NDArray[np.int64]:
+    def _keep(self, chunk: AlarmRows, places: Positions, end: Times, ending: Kinds) -> Positions:
         """Store this chunk's activations in time order; returns their numbers, in the order given."""
         in_time = np.argsort(places, kind="stable")
         index = np.empty(len(places), np.int64)
@@ -172,7 +168,7 @@ class Pairing:
         self.count += len(places)
         return index
 
-    def _pair_acks(self, chunk: AlarmRows, order: npt.NDArray[np.int64], group: Codes, kind: Kinds) -> None:
+    def _pair_acks(self, chunk: AlarmRows, order: Positions, group: Codes, kind: Kinds) -> None:
         """Acknowledge time runs from the first activation since the last acknowledgement."""
         rows = np.flatnonzero((kind == Kind.ACTIVATION) | (kind == Kind.ACKNOWLEDGE))
         if not len(rows):
@@ -197,27 +193,27 @@ class Pairing:
         self.unacked_since[who[last]] = np.where(acks[last], MISSING, latest[last])
 
 
-def _by_group(group: Codes) -> npt.NDArray[np.int64]:
+def _by_group(group: Codes) -> Positions:
     """Stable order by group; 16-bit numbers are sorted by radix, several times faster."""
     small = group.astype(np.uint16) if int(group.max()) < 65_536 else group
     return np.argsort(small, kind="stable")
 
 
-def _changes(group: Codes) -> npt.NDArray[np.int64]:
+def _changes(group: Codes) -> Positions:
     """Where a new group begins in a sorted array."""
     return np.concatenate(([0], np.flatnonzero(group[1:] != group[:-1]) + 1)) if len(group) else np.zeros(0, np.int64)
 
 
-def _marks(places: npt.NDArray[np.int64], length: int) -> Flags:
+def _marks(places: Positions, length: int) -> Flags:
     flags = np.zeros(length, bool)
     flags[places] = True
     return flags
 
 
-def _last_known(places: npt.NDArray[np.int64], values: Times) -> Times:
+def _last_known(places: Positions, values: Times) -> Times:
     """At each position the value at the last of `places` up to it."""
     return np.repeat(values[places], np.diff(places, append=len(values)))
 
 
-def _joined(parts: list[npt.NDArray[np.generic]], dtype: type) -> npt.NDArray:  # type: ignore[type-arg]
+def _joined(parts: Sequence[npt.NDArray[np.generic]], dtype: type) -> npt.NDArray:  # type: ignore[type-arg]
     return np.concatenate(parts) if parts else np.zeros(0, dtype)

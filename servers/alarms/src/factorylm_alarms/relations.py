@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from factorylm_alarms.arrays import Counts, Doubles, Positions, Times
 from factorylm_alarms.floods import Flood
 from factorylm_alarms.pairing import Activations, Ending
 
@@ -40,50 +41,76 @@ class Pair:
     lag_s: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Meetings:
+    """How often each of the frequent alarms came near each other one, and how often first."""
+
+    frequent: list[int]
+    together: Counts
+    ahead: Counts
+    count: Counts
+    key: Positions
+    lag: Times
+    span_ms: int
+
+    def share(self) -> Doubles:
+        """Of each alarm's activations the share with one of each other alarm near."""
+        found: Doubles = self.together / np.maximum(self.count, 1)[:, None]
+        return found
+
+
 def redundant_pairs(activations: Activations, counts: list[tuple[int, int]], span_ms: int) -> list[Pair]:
     """Pairs of frequent alarms that nearly always come together, in both directions or in one."""
+    met = _meetings(activations, counts, span_ms)
+    if met is None:
+        return []
+    share, together = met.share(), met.together
+    strong = (np.maximum(share, share.T) >= PAIR_SHARE) & (np.minimum(together, together.T) >= PAIR_SUPPORT)
+    pairs = [
+        _pair(met, share, *((b, a) if met.ahead[b, a] > met.ahead[a, b] else (a, b)))
+        for a, b in np.argwhere(np.triu(strong, 1)).tolist()
+    ]
+    return sorted(pairs, key=lambda pair: -pair.support)
+
+
+def _meetings(activations: Activations, counts: list[tuple[int, int]], span_ms: int) -> _Meetings | None:
     frequent = [alarm for alarm, count in counts[:PAIR_ALARMS] if count >= PAIR_SUPPORT]
     number = np.full(int(activations.alarm.max(initial=0)) + 1, -1, np.int64)
     number[frequent] = np.arange(len(frequent))
     chosen = np.flatnonzero(number[activations.alarm] >= 0)[-MAX_PAIRED:]
-    span_ms = min(span_ms, int(activations.start[-1] - activations.start[chosen[0]])) if len(chosen) else span_ms
-    who, time = number[activations.alarm[chosen]], activations.start[chosen]
-    seen = _neighbours(who, time, len(frequent))
+    who, time, size = number[activations.alarm[chosen]], activations.start[chosen], len(frequent)
+    seen = _neighbours(who, time, size)
     if seen is None:
-        return []
+        return None
     place, other, lag = seen
-    size = len(frequent)
     key = who[place] * size + other
-    together = np.bincount(key, minlength=size * size).reshape(size, size)
-    ahead = np.bincount(key[lag > 0], minlength=size * size).reshape(size, size)
-    count = np.bincount(who, minlength=size)
-    share = together / np.maximum(count, 1)[:, None]
-    strong = (np.maximum(share, share.T) >= PAIR_SHARE) & (np.minimum(together, together.T) >= PAIR_SUPPORT)
-    pairs = []
-    for a, b in np.argwhere(np.triu(strong, 1)).tolist():
-        if ahead[b, a] > ahead[a, b]:
-            a, b = b, a
-        pairs.append(_pair(a, b, frequent, together, ahead, count, share, span_ms, lag[key == a * size + b]))
-    return sorted(pairs, key=lambda pair: -pair.support)
+    return _Meetings(
+        frequent=frequent,
+        together=np.bincount(key, minlength=size * size).reshape(size, size),
+        ahead=np.bincount(key[lag > 0], minlength=size * size).reshape(size, size),
+        count=np.bincount(who, minlength=size),
+        key=key,
+        lag=lag,
+        span_ms=min(span_ms, int(activations.start[-1] - time[0])),
+    )
 
 
-def _pair(a, b, frequent, together, ahead, count, share, span_ms, lags) -> Pair:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    chance = -np.expm1(-count[b] * 2 * PAIR_WINDOW_MS / max(span_ms, 1))
+def _pair(met: _Meetings, share: Doubles, a: int, b: int) -> Pair:
+    chance = -np.expm1(-met.count[b] * 2 * PAIR_WINDOW_MS / max(met.span_ms, 1))
+    lags = met.lag[met.key == a * len(met.frequent) + b]
     return Pair(
-        a=frequent[a],
-        b=frequent[b],
-        support=int(together[a, b]),
+        a=met.frequent[a],
+        b=met.frequent[b],
+        support=int(met.together[a, b]),
         a_with_b=float(share[a, b]),
         b_with_a=float(share[b, a]),
         lift=float(share[a, b] / max(chance, 1e-12)),
-        first_share=float(ahead[a, b] / max(1, together[a, b])),
+        first_share=float(met.ahead[a, b] / max(1, met.together[a, b])),
         lag_s=float(np.median(lags)) / 1000,
     )
 
 
-def _neighbours(  # type: ignore[no-untyped-def]
-    who, time, size  # noqa: ANN001
-):  # noqa: ANN202
+def _neighbours(who: Positions, time: Times, size: int) -> tuple[Positions, Positions, Times] | None:
     """(activation, other alarm near it, lag to it in ms): each other alarm once an activation, its nearest."""
     places, others, lags = [], [], []
     for step in range(1, MAX_NEIGHBOURS + 1):

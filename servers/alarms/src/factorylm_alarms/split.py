@@ -7,13 +7,9 @@ several lines inside quotes. A row with the wrong number of cells is rejected wi
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from factorylm_alarms.arrays import Bytes, Flags, Positions
 from factorylm_alarms.cells import PADDING
-
-Bytes = npt.NDArray[np.uint8]
-Positions = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 
 QUOTE, NEWLINE, RETURN, SPACE, NUL = b'"'[0], 10, 13, 32, 0
 MAX_QUOTED_LINES = 500
@@ -113,10 +109,11 @@ def _judge(
 ) -> tuple[Flags, list[tuple[int, str]]]:
     """(rows to keep, [(line, reason)]); blank lines are neither."""
     good = widths == columns
-    rejected = []
-    for row in np.flatnonzero(~good):
-        if text[begins[row] : ends[row]].tobytes().strip(b" \t\r\n;,|"):
-            rejected.append((int(lines[row]), f"{widths[row]} cells where {columns} were expected"))
+    rejected = [
+        (int(lines[row]), f"{widths[row]} cells where {columns} were expected")
+        for row in np.flatnonzero(~good)
+        if text[begins[row] : ends[row]].tobytes().strip(b" \t\r\n;,|")
+    ]
     if nuls:
         at = np.flatnonzero(text == NUL)
         for row in np.unique(np.searchsorted(begins, at, side="right") - 1):
@@ -140,7 +137,8 @@ def _inside_quotes(text: Bytes, marks: Positions, line_begins: Positions, delimi
             group[first : last + 1] = line_begins[first]
     line_of_mark = np.searchsorted(line_begins, marks, side="right") - 1
     before = np.searchsorted(quotes, marks) - np.searchsorted(quotes, group[line_of_mark])
-    return (before % 2 == 1) & ~plain[line_of_mark]
+    inside: Flags = (before % 2 == 1) & ~plain[line_of_mark]
+    return inside
 
 
 def _odd_lines(
@@ -193,9 +191,7 @@ def _open_quote(block: bytes, delimiter: str) -> int | None:
     newlines = np.flatnonzero(text == NEWLINE)
     line_begins = np.concatenate(([0], newlines[:-1] + 1))
     quotes = np.flatnonzero(text == QUOTE)
-    per_line = np.bincount(
-        np.searchsorted(line_begins, quotes, side="right") - 1, minlength=len(line_begins)
-    )
+    per_line = np.bincount(np.searchsorted(line_begins, quotes, side="right") - 1, minlength=len(line_begins))
     bounds = np.append(line_begins, len(text))
     inside_until = -1
     for line in np.flatnonzero(per_line % 2 == 1).tolist():

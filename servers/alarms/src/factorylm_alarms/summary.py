@@ -15,13 +15,13 @@ def summary_text(analysis: Analysis) -> str:
     """The page in a dozen lines."""
     journal, rates, quality = analysis.journal, analysis.rates, analysis.journal.quality
     spread = sorted(value for value in analysis.time_in_flood_pct.values() if value is not None)
+    first, last = shown_time(journal, journal.first_ms), shown_time(journal, journal.last_ms)
+    counted = f"{quality.rejected} rejected, {quality.duplicates} duplicates, {quality.moved} moved"
+    rate = f"{_number(rates.per_hour)} an hour, peak {rates.peak_10min} in 10 min"
     lines = [
-        f"{visible(journal.name)}  {shown_time(journal, journal.first_ms)} to {shown_time(journal, journal.last_ms)}"
-        f"  ({shown_duration(journal.hours * 3600)}, zone {quality.zone})",
-        f"read as {journal.mapping.format}: {quality.rows} rows, {quality.rejected} rejected, "
-        f"{quality.duplicates} duplicates, {quality.moved} moved",
-        f"{len(journal.activations)} activations of {len(analysis.ranking)} alarms, {_number(rates.per_hour)} an hour, "
-        f"peak {rates.peak_10min} in 10 min",
+        f"{visible(journal.name)}  {first} to {last}  ({shown_duration(journal.hours * 3600)}, zone {quality.zone})",
+        f"read as {journal.mapping.format}: {quality.rows} rows, {counted}",
+        f"{len(journal.activations)} activations of {len(analysis.ranking)} alarms, {rate}",
         f"{len(analysis.floods[DEFAULT])} floods ({DEFAULT}), {_number(analysis.time_in_flood_pct[DEFAULT])} % of time"
         + (f"; {spread[0]:.1f} to {spread[-1]:.1f} % over the four definitions" if spread else ""),
         f"stale: {analysis.stale.low} for certain, {analysis.stale.high} at most",
@@ -64,7 +64,7 @@ def effect_text(found: dict[str, Any]) -> str:
     return (
         f"{visible(found['alarm'])}, on-delay {found['on_s']:g} s, off-delay {found['off_s']:g} s, tie {found['tie']}: "
         f"{found['before']} -> {found['after']} annunciations ({change:+.1f} %).\n"
-        f"{found['delayed']} of them come {found['on_s']:g} s later; {found['never_shown']} activations are never shown: "
+        f"{found['delayed']} of them come {found['on_s']:g} s later; {found['never_shown']} activations never show: "
         f"check whether any needed action; {found['joined']} fall into an annunciation still standing.\n"
         f"Rule: {found['rule']} ({found['unclosed']} such activations). Candidate for the change procedure."
     )

@@ -7,16 +7,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-import numpy.typing as npt
 
-from factorylm_alarms.stamps import MISSING, Times
+from factorylm_alarms.arrays import Flags, Hashes, Positions, Times
+from factorylm_alarms.dates import MISSING
 
 HOUR_MS = 3_600_000
 SILENCE_FACTOR = 100
 """A silence is a gap of at least an hour that is also 100 times the mean gap between rows."""
-
-Hashes = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
 
 
 class OutOfOrder(Exception):  # noqa: N818  an event between two functions of this package, not an error shown
@@ -83,9 +80,7 @@ class Silences:
         return tuple(gap for gap in self.long if gap[1] - gap[0] >= SILENCE_FACTOR * mean)
 
 
-def in_time_order(
-    time: Times, *, naive: bool
-) -> tuple[Times, npt.NDArray[np.int64], int, tuple[tuple[int, int], ...]]:
+def in_time_order(time: Times, *, naive: bool) -> tuple[Times, Positions, int, tuple[tuple[int, int], ...]]:
     """(times, order of rows, rows moved, clock steps as (when, ms)).
 
     A local clock that runs back an hour in the night summer time ends is a clock step: the rows keep their order, and

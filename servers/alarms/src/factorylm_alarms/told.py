@@ -33,9 +33,12 @@ def told_load(analysis: Analysis) -> Answer:
         ["period", f"{shown_time(journal, journal.first_ms)} to {shown_time(journal, journal.last_ms)}"],
         ["time zone", quality.zone],
         ["format", f"{journal.mapping.format} ({told_to_the_model(journal.mapping.evidence)})"],
-        ["columns", ", ".join(f"{role}={told_to_the_model(str(n), 40)}" for role, n in journal.mapping.shown().items())],
+        [
+            "columns",
+            ", ".join(f"{role}={told_to_the_model(str(n), 40)}" for role, n in journal.mapping.shown().items()),
+        ],
         ["rows", quality.rows],
-        *([f"{kind} rows", count] for kind, count in quality.rows_by_class.items()),
+        *_class_rows(analysis),
         ["rejected rows", quality.rejected],
         ["exact duplicates", quality.duplicates],
         ["rows moved into order", quality.moved],
@@ -55,6 +58,21 @@ def told_load(analysis: Analysis) -> Answer:
     )
 
 
+def _class_rows(analysis: Analysis) -> list[Row]:
+    return [[f"{kind} rows", count] for kind, count in analysis.journal.quality.rows_by_class.items()]
+
+
+def _flood_figures(analysis: Analysis) -> list[Row]:
+    return [
+        [
+            f"floods / time % {definition}",
+            f"{len(found)} / {_short(analysis.time_in_flood_pct[definition])}",
+            "below 1 %",
+        ]
+        for definition, found in analysis.floods.items()
+    ]
+
+
 def told_kpis(analysis: Analysis) -> Answer:
     """The figures of ISA-18.2 clause 16, each with target and rule."""
     rates, stale = analysis.rates, analysis.stale
@@ -66,21 +84,34 @@ def told_kpis(analysis: Analysis) -> Answer:
         ["activations per 10 min", _short(rates.mean_10min), "about 1, at most 2"],
         ["10-min periods over 10, %", _short(100 * (rates.share_over_10 or 0)), "below 1"],
         ["largest 10 min by clock / sliding", f"{rates.peak_10min} / {rates.peak_10min_sliding}", "at most 10"],
-        *(
-            [f"floods / time % {d}", f"{len(found)} / {_short(analysis.time_in_flood_pct[d])}", "below 1 %"]
-            for d, found in analysis.floods.items()
-        ),
+        *_flood_figures(analysis),
         ["share of the 10 most frequent, %", _short(top), "1 to 5"],
         ["chattering alarms (3 in 60 s)", chatter, "none"],
         ["alarms with fleeting activations", len(analysis.fleeting), "none"],
-        ["stale over 24 h: certain / likely / at most", f"{stale.low} / {stale.point:.1f} / {stale.high}", "under 5 a day"],
+        [
+            "stale over 24 h: certain / likely / at most",
+            f"{stale.low} / {stale.point:.1f} / {stale.high}",
+            "under 5 a day",
+        ],
         ["priorities, %", _priorities(analysis), "80/15/5"],
         ["acknowledge s: median / 90 %", _acks(analysis), ""],
     ]
-    spread = f"{min(shares):.1f} to {max(shares):.1f} % of time in flood over four definitions" if shares else "no time span"
+    spread = (
+        f"{min(shares):.1f} to {max(shares):.1f} % of time in flood over four definitions" if shares else "no time span"
+    )
     keys = ("activation", "hours", "chattering", "stale")
-    rules = [f"{DEFAULT}: {DEFINITION_TEXTS[DEFAULT]}", *(f"{key}: {MEASURE_TEXTS[key]}" for key in keys), NO_CERTIFICATE]
-    return _whole(analysis, f"{_short(rates.per_hour)} activations per hour; {spread}", ["measure", "value", "target"], rows, rules)
+    rules = [
+        f"{DEFAULT}: {DEFINITION_TEXTS[DEFAULT]}",
+        *(f"{key}: {MEASURE_TEXTS[key]}" for key in keys),
+        NO_CERTIFICATE,
+    ]
+    return _whole(
+        analysis,
+        f"{_short(rates.per_hour)} activations per hour; {spread}",
+        ["measure", "value", "target"],
+        rows,
+        rules,
+    )
 
 
 def _short(value: float | None) -> float | None:
@@ -129,7 +160,12 @@ def _by_chatter(analysis: Analysis) -> Listing:
     rows: list[Row] = [
         [name_told(analysis.name(one.alarm)), one.triggers, _index(one.index), one.gaps] for one in analysis.chattering
     ]
-    return f"{len(rows)} chattering alarms", ["alarm", "3 in 60 s", "index 1/s", "gaps"], rows, [MEASURE_TEXTS["chattering"]]
+    return (
+        f"{len(rows)} chattering alarms",
+        ["alarm", "3 in 60 s", "index 1/s", "gaps"],
+        rows,
+        [MEASURE_TEXTS["chattering"]],
+    )
 
 
 def _index(value: float | None) -> float | None:
@@ -137,8 +173,15 @@ def _index(value: float | None) -> float | None:
 
 
 def _by_fleeting(analysis: Analysis) -> Listing:
-    rows: list[Row] = [[name_told(analysis.name(a)), count, round(100 * share, 1)] for a, count, share in analysis.fleeting]
-    return f"{len(rows)} alarms with fleeting activations", ["alarm", "times", "% of its own"], rows, [MEASURE_TEXTS["fleeting"]]
+    rows: list[Row] = [
+        [name_told(analysis.name(a)), count, round(100 * share, 1)] for a, count, share in analysis.fleeting
+    ]
+    return (
+        f"{len(rows)} alarms with fleeting activations",
+        ["alarm", "times", "% of its own"],
+        rows,
+        [MEASURE_TEXTS["fleeting"]],
+    )
 
 
 def _by_stale(analysis: Analysis) -> Listing:
@@ -184,7 +227,12 @@ def flood_rows(analysis: Analysis, definition: str) -> Listing:
     share = analysis.time_in_flood_pct[definition]
     headline = f"{len(rows)} floods by {definition}, {_short(share)} % of time, whole journal"
     columns = ["flood", "start", "end", "alarms", "peak", "first out"]
-    return headline, columns, rows, [f"{definition}: {DEFINITION_TEXTS[definition]}", "first out is order evidence, not a cause"]
+    return (
+        headline,
+        columns,
+        rows,
+        [f"{definition}: {DEFINITION_TEXTS[definition]}", "first out is order evidence, not a cause"],
+    )
 
 
 def family_rows(analysis: Analysis) -> Listing:
@@ -202,7 +250,9 @@ def family_rows(analysis: Analysis) -> Listing:
         ]
         for number, family in enumerate(analysis.families.families, start=1)
     ]
-    headline = f"{len(rows)} families among {len(analysis.families.chosen)} of {analysis.families.total} floods ({DEFAULT})"
+    headline = (
+        f"{len(rows)} families among {len(analysis.families.chosen)} of {analysis.families.total} floods ({DEFAULT})"
+    )
     columns = ["family", "floods", "first alarm", "usual order", "follow it %", "example flood"]
     return headline, columns, rows, ["floods alike in which alarms are active when; repeats within a minute count once"]
 
@@ -225,8 +275,9 @@ def told_flood(analysis: Analysis, number: int) -> Answer:
     alike = ", ".join(f"flood {other} ({value:.2f})" for other, value in alike_floods(analysis, number - 1)) or "none"
     return Answer(
         log_id=journal.log_id,
-        headline=f"flood {number}: {flood.alarms} activations of {total} alarms from {shown_time(journal, flood.start_ms)}, "
-        f"peak {flood.peak}; first out {name_told(analysis.name(first.alarm))}",
+        headline=f"flood {number}: {flood.alarms} activations of {total} alarms "
+        f"from {shown_time(journal, flood.start_ms)}, peak {flood.peak}; "
+        f"first out {name_told(analysis.name(first.alarm))}",
         columns=["alarm", "first after s", "times"],
         rows=rows,
         shown=len(rows),
@@ -235,7 +286,7 @@ def told_flood(analysis: Analysis, number: int) -> Answer:
         rules=[
             _family_of(analysis, number - 1),
             f"most alike in order (alignment, 1 is equal): {alike}",
-            f"{len(first.skipped)} everyday alarms were passed over to name the first out; order is evidence, not a cause",
+            f"{len(first.skipped)} everyday alarms were passed over for the first out; order is evidence, not a cause",
         ],
         evidence=f"rows {lines[0]} to {lines[1]} of the journal behind {journal.log_id}",
     )
@@ -307,8 +358,12 @@ def told_comparison(before: Analysis, after: Analysis) -> Answer:
         {one.name(alarm): count / span for alarm, count in one.ranking}
         for one, span in zip((before, after), hours, strict=True)
     ]
-    names = sorted(set(per_hour[0]) | set(per_hour[1]), key=lambda n: -abs(per_hour[0].get(n, 0) - per_hour[1].get(n, 0)))
-    rows += [[f"{name_told(name)} per hour", *(_short(rate.get(name, 0.0)) for rate in per_hour)] for name in names[:12]]
+    names = sorted(
+        set(per_hour[0]) | set(per_hour[1]), key=lambda n: -abs(per_hour[0].get(n, 0) - per_hour[1].get(n, 0))
+    )
+    rows += [
+        [f"{name_told(name)} per hour", *(_short(rate.get(name, 0.0)) for rate in per_hour)] for name in names[:12]
+    ]
     return Answer(
         log_id=after.journal.log_id,
         headline=f"{_short(before.rates.per_hour)} -> {_short(after.rates.per_hour)} activations per hour",

@@ -40,7 +40,9 @@ def alarm_tools(settings: Settings) -> Sequence[ServedTool]:
         tool("rank_alarms", "Rank alarms", "Worst alarms, pairs, or all findings with evidence.", RankAlarms),
         tool("list_floods", "List floods", "Alarm floods, or families of alike floods.", ListFloods),
         tool("describe_flood", "Describe a flood", "Order of its alarms, its family, alike floods.", DescribeFlood),
-        tool("simulate_delays", "Simulate delays", "Replay the log with an on- or off-delay; both costs.", SimulateDelays),
+        tool(
+            "simulate_delays", "Simulate delays", "Replay the log with an on- or off-delay; both costs.", SimulateDelays
+        ),
         tool("compare_logs", "Compare journals", "Two loaded logs: figures and alarms that changed most.", CompareLogs),
     ]
 

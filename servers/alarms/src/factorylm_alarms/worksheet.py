@@ -1,4 +1,4 @@
-"""A rationalization worksheet: one row for each alarm worth a look, the columns ISA-18.2 asks to be filled in by people.
+"""A rationalization worksheet: one row for each alarm worth a look, and the columns of ISA-18.2 for people to fill in.
 
 Plant texts can start with "=": every cell is written so that no spreadsheet takes it for a formula.
 """
@@ -9,10 +9,11 @@ import zipfile
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from factorylm_schema import BadRequestError
+
 from factorylm_alarms.analysis import Analysis
 from factorylm_alarms.findings import is_protective
 from factorylm_alarms.untrusted import spreadsheet_safe, visible
-from factorylm_schema import BadRequestError
 
 MEASURED = ("alarm", "area", "priority", "text (from the plant)", "activations", "share %", "chattering triggers")
 EVIDENCE = ("fleeting", "stale (certain)", "stale (at most)", "left with on-delay 30 s", "left with off-delay 30 s")
