@@ -20,6 +20,8 @@ class Chunk:
 
     def where(self, chosen: Flags | slice) -> "Chunk":
         """Only these rows."""
+        if not isinstance(chosen, slice) and chosen.all():
+            return self
         ids = None if self.event_id is None else self.event_id[chosen]
         return Chunk(
             time=self.time[chosen],

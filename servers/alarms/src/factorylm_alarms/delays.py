@@ -109,12 +109,13 @@ def _breaks(intervals: Intervals, off_ms: int, tie: Tie) -> Flags:
 
 def delay_curve(intervals: Intervals, delays_s: tuple[int, ...] = CURVE_S) -> list[tuple[int, int, int]]:
     """(delay in s, annunciations left with it as on-delay, as off-delay with tie clear)."""
-    durations, gaps = np.sort(intervals.duration), np.sort(intervals.gap)
-    return [
-        (
-            delay,
-            len(durations) - int(np.searchsorted(durations, delay * 1000)),
-            len(gaps) - int(np.searchsorted(gaps, delay * 1000)),
-        )
-        for delay in delays_s
-    ]
+    limits = np.array(delays_s, np.int64) * 1000
+    on, off = _at_least(intervals.duration, limits), _at_least(intervals.gap, limits)
+    return list(zip(delays_s, on, off, strict=True))
+
+
+def _at_least(values: Times, limits: Times) -> list[int]:
+    """How many values reach each of the ascending limits."""
+    reached = np.bincount(np.searchsorted(limits, values, side="right"), minlength=len(limits) + 1)
+    counts: list[int] = (len(values) - np.cumsum(reached)[:-1]).tolist()
+    return counts

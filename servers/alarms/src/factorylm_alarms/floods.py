@@ -82,7 +82,7 @@ def _fixed(time: Times, begin: int) -> Iterator[Flood]:
     for at in np.flatnonzero(counts >= begin).tolist():
         if at <= done:
             continue
-        place = int(np.searchsorted(breaks, at, side="right"))
+        place = int(breaks.searchsorted(at, side="right"))
         stop = int(breaks[place]) if place < len(breaks) else len(counts)
         done = stop - 1
         yield Flood(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from factorylm_alarms.cells import PADDING
 from factorylm_alarms.dates import STAMP, DayBook, decide_day_order
 from factorylm_alarms.dialect import Dialect, find_dialect
 from factorylm_alarms.errors import AmbiguousDatesError, LogError
@@ -109,18 +110,19 @@ def blocks_of_rows(log: OpenLog, seen: Callable[[int], None] | None = None) -> I
             block = next(blocks, None)
         except TruncatedArchive as error:
             block, broken = None, error
-        data = rest + (b"\n" if rest and block is None else block or b"")
-        end = len(data) if block is None else whole_rows_end(data, log.dialect.delimiter)
-        whole, rest = data[:end], data[end:]
+        data = b"".join((rest, b"\n" if rest and block is None else block or b"", bytes(PADDING)))
+        length = len(data) - PADDING
+        end = length if block is None else whole_rows_end(data, length, log.dialect.delimiter)
+        rest = data[end:length]
         if len(rest) > MAX_ROW_BYTES:
             raise LogError(f"{log.path.name} has a row longer than {MAX_ROW_BYTES >> 20} MB", hint="is it a journal?")
         if seen is not None:
             seen(len(block or b""))
-        while skip and whole:
-            cut = whole.find(b"\n") + 1
-            whole, skip, line = whole[cut:], skip - 1, line + 1
-        if whole:
-            rows = split_rows(whole, log.dialect.delimiter, log.dialect.columns, line)
+        while skip and end:
+            cut = data.find(b"\n") + 1
+            data, end, skip, line = data[cut:], end - cut, skip - 1, line + 1
+        if end:
+            rows = split_rows(data, end, log.dialect.delimiter, log.dialect.columns, line)
             line += rows.line_count
             yield rows
         if block is None:

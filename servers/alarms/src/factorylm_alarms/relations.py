@@ -19,6 +19,7 @@ MAX_PAIRED = 500_000
 MAX_NEIGHBOURS = 40
 HOUR_MS = 3_600_000
 MAX_BEFORE = 500
+MAX_FOLLOWED = 1000
 BURST_MS = 2_000
 BURST_ALARMS = 5
 COMMUNICATION = re.compile(
@@ -156,7 +157,7 @@ def first_out(activations: Activations, flood: Flood, everyday: set[int]) -> Fir
     """Order evidence for one flood. What came repeatedly in the hour before it is background, too."""
     hour_before = int(activations.start.searchsorted(flood.start_ms - HOUR_MS))
     before = Counter(activations.alarm[max(hour_before, flood.first - MAX_BEFORE) : flood.first].tolist())
-    alarms = activations.alarm[flood.first : flood.last].tolist()
+    alarms = activations.alarm[flood.first : min(flood.last, flood.first + MAX_FOLLOWED)].tolist()
     at = next((i for i, alarm in enumerate(alarms) if alarm not in everyday and before[alarm] < 2), 0)
     return FirstOut(
         alarm=alarms[at],

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorylm_alarms.arrays import Bytes, Flags, Positions
-from factorylm_alarms.cells import PADDING
 
 QUOTE, NEWLINE, RETURN, SPACE, NUL = b'"'[0], 10, 13, 32, 0
 MAX_QUOTED_LINES = 500
@@ -63,34 +62,33 @@ def unquote(raw: bytes) -> bytes:
     return raw
 
 
-def whole_rows_end(block: bytes, delimiter: str) -> int:
-    """Where the last complete row of a block ends, so that no quoted cell is cut in two."""
-    end = block.rfind(b"\n") + 1
-    if b'"' not in block:
+def whole_rows_end(data: bytes, length: int, delimiter: str) -> int:
+    """Where the last complete row of the first `length` bytes ends, so that no quoted cell is cut in two."""
+    end = data.rfind(b"\n", 0, length) + 1
+    if data.find(b'"', 0, end) < 0:
         return end
-    opened = _open_quote(block[:end], delimiter)
+    opened = _open_quote(data[:end], delimiter)
     return end if opened is None else opened
 
 
-def split_rows(block: bytes, delimiter: str, columns: int, first_line: int) -> Rows:
-    """Cut a block of complete rows; `first_line` is the line number of its first line."""
-    buffer = np.frombuffer(block + bytes(PADDING), np.uint8)
-    text = buffer[: len(block)]
-    found = text == ord(delimiter)
-    found |= text == NEWLINE
-    marks = np.flatnonzero(found)
-    is_end = text[marks] == NEWLINE
-    newlines = marks[is_end]
-    if b'"' in block:
+def split_rows(data: bytes, end: int, delimiter: str, columns: int, first_line: int) -> Rows:
+    """Cut the complete rows before `end`; `data` goes on for PADDING bytes, `first_line` is its first line's number."""
+    buffer = np.frombuffer(data, np.uint8)
+    text = buffer[:end]
+    is_newline = text == NEWLINE
+    newlines = np.flatnonzero(is_newline)
+    is_newline |= text == ord(delimiter)
+    marks = np.flatnonzero(is_newline)
+    if data.find(b'"', 0, end) >= 0:
         line_begins = np.concatenate(([0], newlines[:-1] + 1))
-        outside = ~_inside_quotes(text, marks, line_begins, delimiter)
-        marks, is_end = marks[outside], is_end[outside]
-    ends = np.flatnonzero(is_end)
+        marks = marks[~_inside_quotes(text, marks, line_begins, delimiter)]
+    ends = _row_ends(marks, newlines, text, columns)
     first_mark, begins = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
     first_mark[1:] = ends[:-1] + 1
     begins[1:] = marks[ends[:-1]] + 1
     lines = first_line + (np.arange(len(ends)) if len(ends) == len(newlines) else np.searchsorted(newlines, begins))
-    good, rejected = _judge(text, begins, marks[ends], lines, ends - first_mark + 1, columns, b"\0" in block)
+    has_nul = data.find(b"\0", 0, end) >= 0
+    good, rejected = _judge(text, begins, marks[ends], lines, ends - first_mark + 1, columns, nuls=has_nul)
     if not good.all():
         first_mark, begins, lines = first_mark[good], begins[good], lines[good]
     return Rows(
@@ -104,8 +102,17 @@ def split_rows(block: bytes, delimiter: str, columns: int, first_line: int) -> R
     )
 
 
+def _row_ends(marks: Positions, newlines: Positions, text: Bytes, columns: int) -> Positions:
+    """Which marks end a row. In a block of regular rows it is every last one of `columns`, found without looking."""
+    if len(marks) == len(newlines) * columns:
+        regular = np.arange(columns - 1, len(marks), columns)
+        if np.array_equal(marks[regular], newlines):
+            return regular
+    return np.flatnonzero(text[marks] == NEWLINE)
+
+
 def _judge(
-    text: Bytes, begins: Positions, ends: Positions, lines: Positions, widths: Positions, columns: int, nuls: bool
+    text: Bytes, begins: Positions, ends: Positions, lines: Positions, widths: Positions, columns: int, *, nuls: bool
 ) -> tuple[Flags, list[tuple[int, str]]]:
     """(rows to keep, [(line, reason)]); blank lines are neither."""
     good = widths == columns
