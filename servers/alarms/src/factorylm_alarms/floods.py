@@ -8,12 +8,11 @@ when n(t) reaches 10 (passes 10); it starts with the earliest activation of that
 of the flood before; it ends at the first instant with n(t) < 5, where activations leaving the window count as well.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from factorylm_alarms.arrays import Positions, Times
+from factorylm_alarms.arrays import Counts, Positions, Times
 
 WINDOW_MS = 600_000
 BEGIN = 10
@@ -42,10 +41,11 @@ class Flood:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """n(t) at every activation (`inside`) and at the instant each leaves the window (`left`)."""
+    """For every activation: n(t) when it comes (`inside`), the first activation of that window, n(t) when it leaves."""
 
-    inside: Positions
-    left: Positions
+    inside: Counts
+    first: Positions
+    left: Counts
 
 
 def find_floods(time: Times, definition: str, windows: Windows | None = None) -> list[Flood]:
@@ -54,10 +54,10 @@ def find_floods(time: Times, definition: str, windows: Windows | None = None) ->
     begin = BEGIN if least.startswith("=") else BEGIN + 1
     if not len(time):
         return []
-    return list(_fixed(time, begin) if shape == "fixed" else _sliding(time, begin, windows or windows_of(time)))
+    return _fixed(time, begin) if shape == "fixed" else _sliding(time, begin, windows or windows_of(time))
 
 
-def bucket_counts(time: Times) -> tuple[Times, Positions]:
+def bucket_counts(time: Times) -> tuple[Times, Counts]:
     """(numbers of the 10-min buckets that hold something, their counts)."""
     bucket = time // WINDOW_MS
     edges = np.concatenate(([0], np.flatnonzero(np.diff(bucket)) + 1)) if len(time) else np.zeros(0, np.int64)
@@ -65,55 +65,73 @@ def bucket_counts(time: Times) -> tuple[Times, Positions]:
 
 
 def windows_of(time: Times) -> Windows:
-    """Both counts, for activations in time order."""
+    """The counts for activations in time order."""
     upto = np.searchsorted(time, time, side="right")
+    first = np.searchsorted(time, time - WINDOW_MS, side="right")
     return Windows(
-        inside=upto - np.searchsorted(time, time - WINDOW_MS, side="right"),
+        inside=upto - first,
+        first=first,
         left=np.searchsorted(time, time + WINDOW_MS, side="right") - upto,
     )
 
 
-def _fixed(time: Times, begin: int) -> Iterator[Flood]:
+def _fixed(time: Times, begin: int) -> list[Flood]:
+    """A bucket that begins a flood belongs to the flood that ends at the next break; the first such bucket opens it."""
     bucket, counts = bucket_counts(time)
     firsts = np.cumsum(counts) - counts
-    breaks = np.flatnonzero((np.diff(bucket) > 1) | (counts[1:] < END_BELOW)) + 1
-    breaks = np.unique(np.concatenate((breaks, np.flatnonzero(counts < END_BELOW) + 1)))
-    done = -1
-    for at in np.flatnonzero(counts >= begin).tolist():
-        if at <= done:
-            continue
-        place = int(breaks.searchsorted(at, side="right"))
-        stop = int(breaks[place]) if place < len(breaks) else len(counts)
-        done = stop - 1
-        yield Flood(
-            start_ms=int(bucket[at]) * WINDOW_MS,
-            end_ms=(int(bucket[done]) + 1) * WINDOW_MS,
-            alarms=int(counts[at:stop].sum()),
-            peak=int(counts[at:stop].max()),
-            first=int(firsts[at]),
-            last=int(firsts[done] + counts[done]),
-        )
+    low = np.flatnonzero(counts < END_BELOW)
+    breaks = np.unique(np.concatenate((low, low + 1, np.flatnonzero(np.diff(bucket) > 1) + 1, [len(counts)])))
+    begins = np.flatnonzero(counts >= begin)
+    opens, stops = _first_of_each(begins, breaks[np.searchsorted(breaks, begins, side="right")])
+    ends = np.append(firsts, len(time))[stops]
+    return _floods(
+        start_ms=bucket[opens] * WINDOW_MS,
+        end_ms=(bucket[stops - 1] + 1) * WINDOW_MS,
+        peaks=_peaks(counts, opens, stops),
+        first=firsts[opens],
+        last=ends,
+    )
 
 
-def _sliding(time: Times, begin: int, windows: Windows) -> Iterator[Flood]:
-    """n(t) grows only at activations and shrinks only 600 s after one: both kinds of instant are looked at."""
-    inside = windows.inside
-    begins, ends = np.flatnonzero(inside >= begin), np.flatnonzero(windows.left < END_BELOW)
-    previous_last, at = 0, 0
-    while at < len(begins):
-        arrival = int(begins[at])
-        first = int(time.searchsorted(time[arrival] - WINDOW_MS, side="right"))
-        end_ms = int(time[ends[ends.searchsorted(first)]]) + WINDOW_MS
-        first, last = max(first, previous_last), int(time.searchsorted(end_ms))
-        yield Flood(
-            start_ms=int(time[first]),
-            end_ms=end_ms,
-            alarms=last - first,
-            peak=int(inside[arrival:last].max()),
-            first=first,
-            last=last,
-        )
-        previous_last, at = last, int(begins.searchsorted(time.searchsorted(end_ms, side="right")))
+def _sliding(time: Times, begin: int, windows: Windows) -> list[Flood]:
+    """n(t) falls only when an activation leaves, 600 s after it came.
+
+    An arrival belongs to the flood that ends with the first activation of its window, or a later one, whose leaving
+    brings n(t) below 5. Arrivals with the same end are one flood; the earliest opens it.
+    """
+    ends = np.flatnonzero(windows.left < END_BELOW)
+    begins = np.flatnonzero(windows.inside >= begin)
+    opens, leavers = _first_of_each(begins, ends[np.searchsorted(ends, windows.first[begins])])
+    end_ms = time[leavers] + WINDOW_MS
+    last = np.searchsorted(time, end_ms)
+    first = np.maximum(windows.first[opens], np.concatenate(([0], last[:-1])))
+    return _floods(
+        start_ms=time[first], end_ms=end_ms, peaks=_peaks(windows.inside, opens, last), first=first, last=last
+    )
+
+
+def _first_of_each(begins: Positions, ends: Positions) -> tuple[Positions, Positions]:
+    """(first begin, end) of each run of begins that share their end."""
+    new = np.ones(len(begins), bool)
+    new[1:] = ends[1:] != ends[:-1]
+    return begins[new], ends[new]
+
+
+def _peaks(values: Counts, firsts: Positions, lasts: Positions) -> Counts:
+    """The largest value of each stretch; the stretches do not overlap."""
+    if not len(firsts):
+        return np.zeros(0, np.int64)
+    cuts = np.stack((firsts, lasts), axis=1).ravel()
+    peaks: Counts = np.maximum.reduceat(np.append(values, 0), cuts)[::2]
+    return peaks
+
+
+def _floods(*, start_ms: Times, end_ms: Times, peaks: Counts, first: Positions, last: Positions) -> list[Flood]:
+    columns = (start_ms.tolist(), end_ms.tolist(), peaks.tolist(), first.tolist(), last.tolist())
+    return [
+        Flood(start_ms=start, end_ms=end, alarms=b - a, peak=peak, first=a, last=b)
+        for start, end, peak, a, b in zip(*columns, strict=True)
+    ]
 
 
 def ms_in_flood(floods: list[Flood], first_ms: int, last_ms: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factorylm_alarms.arrays import Counts, Doubles, Positions, Times
+from factorylm_alarms.arrays import Counts, Doubles, Flags, Positions, Times
 from factorylm_alarms.floods import Flood
 from factorylm_alarms.pairing import Activations, Ending
 
@@ -189,13 +189,14 @@ def bursts(activations: Activations, names: list[str], texts: list[str]) -> list
     spoken = np.array([bool(COMMUNICATION.search(f"{n} {t}")) for n, t in zip(names, texts, strict=True)], bool)
     starts = [re.split(r"[./:_\- ]", name)[0] for name in names]
     time, alarm = activations.start, activations.alarm
-    reach = np.searchsorted(time, time + BURST_MS, side="right") - np.arange(len(time))
     found: list[Burst] = []
     free_from = 0
-    for at in np.flatnonzero(reach >= BURST_ALARMS).tolist():
+    places = _burst_openings(activations, spoken, starts)
+    reach = np.searchsorted(time, time[places] + BURST_MS, side="right") - places
+    for at, length in zip(places.tolist(), reach.tolist(), strict=True):
         if at < free_from:
             continue
-        last = at + int(reach[at])
+        last = at + length
         alarms = tuple(dict.fromkeys(alarm[at:last].tolist()))
         if len(alarms) < BURST_ALARMS:
             continue
@@ -205,6 +206,19 @@ def bursts(activations: Activations, names: list[str], texts: list[str]) -> list
         if talks or shared:
             found.append(_burst(activations, at, last, alarms, talks, shared))
     return found
+
+
+def _burst_openings(activations: Activations, spoken: Flags, starts: list[str]) -> Positions:
+    """Where five activations follow within two seconds, most of which speak of communication or share a name."""
+    time, ahead = activations.start, BURST_ALARMS - 1
+    places = np.flatnonzero(time[ahead:] - time[:-ahead] <= BURST_MS) if len(time) > ahead else np.zeros(0, np.int64)
+    numbers = {start: number for number, start in enumerate(dict.fromkeys(starts))}
+    code = np.array([numbers[start] for start in starts], np.int32)
+    five = activations.alarm[places[:, None] + np.arange(BURST_ALARMS)]
+    named = code[five]
+    alike = np.maximum((named == named[:, :1]).sum(axis=1), (named == named[:, 1:2]).sum(axis=1))
+    chosen: Positions = places[(alike >= 0.8 * BURST_ALARMS) | (spoken[five].sum(axis=1) * 2 >= BURST_ALARMS)]
+    return chosen
 
 
 def _burst(activations: Activations, at: int, last: int, alarms: tuple[int, ...], talks: bool, shared: str) -> Burst:
