@@ -164,10 +164,19 @@ def _fit(features: Doubles, labels: npt.NDArray[np.str_]) -> Classes:
 
 def _scores(model: Classes, features: Doubles) -> tuple[Doubles, Doubles]:
     """(by drawn-together, by own covariance): -2 log likelihood of each flood under each class."""
-    away = features[:, None, :] - model.means[None, :, :]
-    shared = np.einsum("ncf,cfg,ncg->nc", away, model.inverses, away, optimize=True) + model.spreads
-    own = np.einsum("ncf,cfg,ncg->nc", away, model.own_inverses, away, optimize=True) + model.own_spreads
-    return shared, own
+    return (
+        _distances(features, model.means, model.inverses) + model.spreads,
+        _distances(features, model.means, model.own_inverses) + model.own_spreads,
+    )
+
+
+def _distances(features: Doubles, means: Doubles, inverses: Doubles) -> Doubles:
+    """Squared Mahalanobis distance of each flood to each class."""
+    columns = []
+    for mean, inverse in zip(means, inverses, strict=True):
+        away = features - mean
+        columns.append(((away @ inverse) * away).sum(axis=1))
+    return np.stack(columns, axis=1)
 
 
 def judge(model: Classes, features: Doubles) -> tuple[Doubles, Doubles]:
