@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from factorylm_alarms.floods import Flood
+from factorylm_alarms.journal import Journal
 
 SCAN = """
 import duckdb, sys
@@ -185,9 +187,9 @@ def families(options: argparse.Namespace) -> None:
               f"adjusted Rand index {agreement:.3f} (target {target})")  # fmt: skip
 
 
-def many_floods(count: int, length: int):
+def many_floods(count: int, length: int) -> tuple[Journal, list[Flood]]:
     """A journal of floods that follow 20 scripts, with swaps, gaps and strangers."""
-    from factorylm_alarms.analysis import find_floods
+    from factorylm_alarms.floods import find_floods
     from factorylm_alarms.journal import read_journal
 
     rng = random.Random(2)

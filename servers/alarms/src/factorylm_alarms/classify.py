@@ -20,8 +20,8 @@ POOLED, RIDGE = 0.7, 0.05
 NOVELTY_RIDGE = 0.05
 TEMPERATURE = 3.0
 """Neighbouring samples say nearly the same, so the plain likelihood would be far too sure of itself."""
-ACCEPTED = 0.95
-"""Share of the known floods, each held out once, that must not be called unseen."""
+ACCEPTED, MARGIN = 0.99, 1.1
+"""Share of the known floods, each held out once, that must not be called unseen, and room beyond it."""
 FOLDS = 5
 MAX_FILE_BYTES = 64 << 20
 
@@ -130,7 +130,9 @@ def fit(features: Doubles, labels: npt.NDArray[np.str_]) -> Classes:
     model = _fit(features, labels)
     held_out = np.concatenate(list(_held_out(features, labels)))
     usual, limit = np.quantile(held_out, (0.5, ACCEPTED))
-    return Classes(**{**model.__dict__, "usual": float(usual), "limit": float(max(limit, usual + 1e-9))})
+    return Classes(
+        **{**model.__dict__, "usual": float(usual), "limit": float(usual + max(MARGIN * (limit - usual), 1e-9))}
+    )
 
 
 def _held_out(features: Doubles, labels: npt.NDArray[np.str_]) -> Iterator[Doubles]:

@@ -1,6 +1,6 @@
 """The journals an assistant has loaded: read once, then asked by handle. The least used one is let go of first."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 from threading import Lock
 
@@ -11,6 +11,7 @@ from factorylm_alarms.analysis import Analysis, analyse
 from factorylm_alarms.errors import LogError, UnsafeFileError
 from factorylm_alarms.files import JOURNAL_SUFFIXES, allowed_path
 from factorylm_alarms.journal import read_journal
+from factorylm_alarms.told import name_told
 
 KEPT = 4
 MOST_FILES = 10_000
@@ -76,10 +77,22 @@ class LoadedLogs:
         return self.folders
 
 
+def _shown_names(names: dict[str, int]) -> dict[str, int]:
+    """Names as answers show them; a shortened one that fits two alarms names neither."""
+    shown: dict[str, int] = {}
+    shortened = Counter(name_told(name) for name in names)
+    for name, number in names.items():
+        shown[told_to_the_model(name)] = number
+        if shortened[name_told(name)] == 1:
+            shown[name_told(name)] = number
+    return shown
+
+
 def alarm_called(analysis: Analysis, name: str) -> int:
     """The alarm of this name, as the plant writes it or as answers show it."""
     names = {alarm.name: number for number, alarm in enumerate(analysis.journal.alarms)}
-    names.update((told_to_the_model(known), number) for known, number in list(names.items()))
+    if name not in names:
+        names = _shown_names(names)
     if name not in names:
         raise UnknownNameError("alarm", name, names, hint="take a name from alarms_rank_alarms")
     return names[name]

@@ -20,6 +20,8 @@ MAX_NEIGHBOURS = 40
 HOUR_MS = 3_600_000
 MAX_BEFORE = 500
 MAX_FOLLOWED = 1000
+OPENING = 20
+PAUSE_MS, PAUSE_FACTOR = 30_000, 4
 BURST_MS = 2_000
 BURST_ALARMS = 5
 COMMUNICATION = re.compile(
@@ -150,15 +152,17 @@ def background(activations: Activations, floods: list[Flood]) -> set[int]:
     size = int(activations.alarm.max(initial=0)) + 1
     total = np.bincount(activations.alarm, minlength=size)
     quiet = np.bincount(activations.alarm[outside], minlength=size)
-    return set(np.flatnonzero((quiet >= 5) & (quiet * 2 > total)).tolist())
+    return set(np.flatnonzero((quiet >= 2) & (quiet * 2 > total)).tolist())
 
 
 def first_out(activations: Activations, flood: Flood, everyday: set[int]) -> FirstOut:
     """Order evidence for one flood. What came repeatedly in the hour before it is background, too."""
     hour_before = int(activations.start.searchsorted(flood.start_ms - HOUR_MS))
     before = Counter(activations.alarm[max(hour_before, flood.first - MAX_BEFORE) : flood.first].tolist())
-    alarms = activations.alarm[flood.first : min(flood.last, flood.first + MAX_FOLLOWED)].tolist()
-    at = next((i for i, alarm in enumerate(alarms) if alarm not in everyday and before[alarm] < 2), 0)
+    part = slice(flood.first, min(flood.last, flood.first + MAX_FOLLOWED))
+    alarms, opening = activations.alarm[part].tolist(), _dense_from(activations.start[part])
+    unusual = (i for i, alarm in enumerate(alarms) if i >= opening and alarm not in everyday and before[alarm] < 2)
+    at = next(unusual, opening)
     return FirstOut(
         alarm=alarms[at],
         at_ms=int(activations.start[flood.first + at]),
@@ -166,6 +170,15 @@ def first_out(activations: Activations, flood: Flood, everyday: set[int]) -> Fir
         skipped=tuple(dict.fromkeys(alarms[:at])),
         then=tuple(dict.fromkeys(alarm for alarm in alarms[at + 1 :] if alarm != alarms[at]))[:5],
     )
+
+
+def _dense_from(time: Times) -> int:
+    """Which activation opens the flood proper: stragglers that a long pause parts from it are left out."""
+    gaps = np.diff(time[:OPENING])
+    if not len(gaps):
+        return 0
+    pauses = np.flatnonzero(gaps[: OPENING // 2] >= max(PAUSE_MS, PAUSE_FACTOR * float(np.median(gaps))))
+    return int(pauses[-1]) + 1 if len(pauses) else 0
 
 
 @dataclass(frozen=True, kw_only=True)
