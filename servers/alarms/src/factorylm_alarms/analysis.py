@@ -96,7 +96,7 @@ def analyse(journal: Journal, *, step: Step = lambda _: None) -> Analysis:
         time_in_flood_pct=_flood_shares(floods, journal),
         consoles=_consoles(journal),
         chattering=chattering,
-        chattering_exclusive=sum(one.triggers > 0 for one in measures.chattering(intervals, inclusive=False)),
+        chattering_exclusive=int((measures.trigger_counts(intervals, inclusive=False) > 0).sum()),
         fleeting=fleeting,
         stale=measures.stale(activations),
         stale_alarms=stale_alarms,

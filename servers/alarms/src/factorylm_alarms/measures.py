@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from factorylm_alarms.arrays import Doubles, Positions, Times
+from factorylm_alarms.arrays import Counts, Doubles, Times
 from factorylm_alarms.delays import Intervals
 from factorylm_alarms.floods import WINDOW_MS, Windows, bucket_counts
 from factorylm_alarms.pairing import Activations, Ending
@@ -107,7 +107,7 @@ def _peak(time: Times, width_ms: int) -> int:
 HISTOGRAM_EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 
 
-def _histogram(counts: Positions, empty: int) -> tuple[int, ...]:
+def _histogram(counts: Counts, empty: int) -> tuple[int, ...]:
     """10-min buckets with 0, 1, 2, 3-4, 5-9, 10-19, 20-49, 50-99, 100 and more."""
     found = np.bincount(np.searchsorted(HISTOGRAM_EDGES, counts, side="right") - 1, minlength=len(HISTOGRAM_EDGES))
     found[0] += empty
@@ -121,15 +121,11 @@ def ranking(activations: Activations, names: list[str]) -> list[tuple[int, int]]
     return [(int(alarm), int(counts[alarm])) for alarm in order if counts[alarm]]
 
 
-def chattering(intervals: Intervals, *, inclusive: bool = True) -> list[Chatter]:
+def chattering(intervals: Intervals) -> list[Chatter]:
     """Alarms that trigger the 3-in-60-s screen or exceed the index, the worst first."""
-    who, start = intervals.alarm, intervals.start
-    if len(who) < 2:
+    if len(intervals.alarm) < 2:
         return []
-    last = CHATTER_COUNT - 1
-    reach = start[last:] - start[:-last] if len(who) > last else np.zeros(0, np.int64)
-    near = reach <= CHATTER_MS if inclusive else reach < CHATTER_MS
-    triggers = np.bincount(who[last:][near & (who[last:] == who[:-last])], minlength=int(who.max()) + 1)
+    triggers = trigger_counts(intervals)
     index, gaps = chatter_index(intervals)
     over = (index >= INDEX_LIMIT) & (gaps >= MIN_GAPS)
     found = [
@@ -144,7 +140,15 @@ def chattering(intervals: Intervals, *, inclusive: bool = True) -> list[Chatter]
     return sorted(found, key=lambda one: (-one.triggers, -(one.index or 0.0), one.alarm))
 
 
-def chatter_index(intervals: Intervals) -> tuple[Doubles, Positions]:
+def trigger_counts(intervals: Intervals, *, inclusive: bool = True) -> Counts:
+    """For each alarm, how often an activation was the third within 60 s."""
+    who, start, ahead = intervals.alarm, intervals.start, CHATTER_COUNT - 1
+    reach = start[ahead:] - start[:-ahead] if len(who) > ahead else np.zeros(0, np.int64)
+    near = (reach <= CHATTER_MS if inclusive else reach < CHATTER_MS) & (who[ahead:] == who[: len(reach)])
+    return np.bincount(who[ahead:][near], minlength=int(who.max(initial=0)) + 1)
+
+
+def chatter_index(intervals: Intervals) -> tuple[Doubles, Counts]:
     """(mean of 1/gap in 1/s, number of gaps) of each alarm; gaps below 1 s count as 1 s (Kondaveeti 2010)."""
     who, start = intervals.alarm, intervals.start
     same = who[1:] == who[:-1]
@@ -196,7 +200,7 @@ def quantiles(values: Times, shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> tu
     return tuple(float(value) / 1000 for value in np.quantile(values, shares)) if len(values) else None
 
 
-def heat_map(time: Times) -> Positions:
+def heat_map(time: Times) -> Counts:
     """Activations by weekday (Monday first) and hour."""
     hours = time // HOUR_MS
     weekday, hour = (hours // 24 + 3) % 7, hours % 24  # 1970-01-01 was a Thursday

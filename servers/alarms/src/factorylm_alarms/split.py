@@ -17,7 +17,7 @@ MAX_QUOTED_LINES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The good rows of a block. Cell `c` of row `r` is `buffer[begin(c)[r] : end(c)[r]]`."""
+    """The good rows of a block. `columns` is 0 unless every row is regular, so that marks stand in even steps."""
 
     buffer: Bytes
     marks: Positions
@@ -25,6 +25,7 @@ class Rows:
     begins: Positions
     lines: Positions
     line_count: int
+    columns: int
     rejected: tuple[tuple[int, str], ...]
 
     def __len__(self) -> int:
@@ -32,10 +33,14 @@ class Rows:
 
     def span(self, first: int, last: int) -> tuple[Positions, Positions]:
         """(begins, ends) of the stretch from cell `first` to cell `last`, trimmed of its line end."""
-        begins = self.begins if first == 0 else self.marks[self.first_mark + (first - 1)] + 1
-        ends = self.marks[self.first_mark + last]
+        begins = self.begins if first == 0 else self._marks(first - 1) + 1
+        ends = self._marks(last)
         carriage = (ends > begins) & (self.buffer[ends - 1] == RETURN)
         return begins, ends - carriage
+
+    def _marks(self, place: int) -> Positions:
+        """The mark after this cell, of every row."""
+        return self.marks[place :: self.columns] if self.columns else self.marks[self.first_mark + place]
 
     def bare(self, column: int) -> tuple[Positions, Positions]:
         """(begins, ends) of one cell without the blanks and quotes around it."""
@@ -75,14 +80,15 @@ def split_rows(data: bytes, end: int, delimiter: str, columns: int, first_line: 
     """Cut the complete rows before `end`; `data` goes on for PADDING bytes, `first_line` is its first line's number."""
     buffer = np.frombuffer(data, np.uint8)
     text = buffer[:end]
-    is_newline = text == NEWLINE
-    newlines = np.flatnonzero(is_newline)
-    is_newline |= text == ord(delimiter)
-    marks = np.flatnonzero(is_newline)
+    is_mark = text == NEWLINE
+    line_count = int(np.count_nonzero(is_mark))
+    is_mark |= text == ord(delimiter)
+    marks = np.flatnonzero(is_mark)
+    ends, newlines = _row_ends(marks, line_count, text, columns)
     if data.find(b'"', 0, end) >= 0:
         line_begins = np.concatenate(([0], newlines[:-1] + 1))
         marks = marks[~_inside_quotes(text, marks, line_begins, delimiter)]
-    ends = _row_ends(marks, newlines, text, columns)
+        ends = np.flatnonzero(text[marks] == NEWLINE)
     first_mark, begins = np.zeros(len(ends), np.int64), np.zeros(len(ends), np.int64)
     first_mark[1:] = ends[:-1] + 1
     begins[1:] = marks[ends[:-1]] + 1
@@ -97,18 +103,20 @@ def split_rows(data: bytes, end: int, delimiter: str, columns: int, first_line: 
         first_mark=first_mark,
         begins=begins,
         lines=lines,
-        line_count=len(newlines),
+        line_count=line_count,
+        columns=columns if len(begins) * columns == len(marks) else 0,
         rejected=tuple(rejected),
     )
 
 
-def _row_ends(marks: Positions, newlines: Positions, text: Bytes, columns: int) -> Positions:
-    """Which marks end a row. In a block of regular rows it is every last one of `columns`, found without looking."""
-    if len(marks) == len(newlines) * columns:
-        regular = np.arange(columns - 1, len(marks), columns)
-        if np.array_equal(marks[regular], newlines):
-            return regular
-    return np.flatnonzero(text[marks] == NEWLINE)
+def _row_ends(marks: Positions, line_count: int, text: Bytes, columns: int) -> tuple[Positions, Positions]:
+    """(which marks are line ends, where those are). In regular rows it is every last one of `columns`."""
+    if len(marks) == line_count * columns:
+        newlines = marks[columns - 1 :: columns]
+        if (text[newlines] == NEWLINE).all():
+            return np.arange(columns - 1, len(marks), columns), newlines
+    ends = np.flatnonzero(text[marks] == NEWLINE)
+    return ends, marks[ends]
 
 
 def _judge(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 
-from factorylm_alarms.arrays import Bytes, Codes, Doubles, Flags, Positions, Times
+from factorylm_alarms.arrays import Bytes, Codes, Doubles, Flags, Hashes, Positions, Times
 from factorylm_alarms.cells import gather_words
 from factorylm_alarms.dates import MINUTE_MS, MISSING, STAMP, DayBook, read_tail
 
@@ -125,10 +125,12 @@ def _cell(buffer: Bytes, begin: int, length: int) -> bytes:
 
 def _read_layout(buffer: Bytes, begins: Positions, layout: Layout, book: DayBook) -> tuple[Times, Flags]:
     """(times, which rows have this layout) of rows that have its length."""
-    letters = gather_words(buffer, begins, -(-layout.length // 8)).view(np.uint8).reshape(len(begins), -1)
+    words = gather_words(buffer, begins, -(-layout.length // 8))
+    letters = words.view(np.uint8).reshape(len(begins), -1)
     clock = _clock_ms(letters, layout)
     fits = (clock >= 0) & _separators_fit(letters, layout)
-    return _days_ms(letters, fits, layout, book, clock)
+    day = _days_ms(words, letters, layout, book)
+    return day + clock, fits & (day != MISSING)
 
 
 def _clock_ms(letters: Bytes, layout: Layout) -> Codes:
@@ -183,20 +185,21 @@ def _separators_fit(letters: Bytes, layout: Layout) -> Flags:
     return fits
 
 
-def _days_ms(letters: Bytes, fits: Flags, layout: Layout, book: DayBook, clock: Codes) -> tuple[Times, Flags]:
-    """Add each row's day. Neighbouring rows mostly share it, so only changes are looked up."""
-    frame = np.concatenate((letters[:, : layout.day_end], letters[:, layout.tail : layout.length]), axis=1)
-    width = -(-frame.shape[1] // 8)
-    words = np.zeros((len(frame), width * 8), np.uint8)
-    words[:, : frame.shape[1]] = frame
-    keys = words.view(np.uint64)
-    changed = np.ones(len(frame), bool)
-    changed[1:] = (keys[1:] != keys[:-1]).any(axis=1)
+def _days_ms(words: Hashes, letters: Bytes, layout: Layout, book: DayBook) -> Times:
+    """Each row's day. Neighbouring rows mostly share it, so only changes are looked up."""
+    rare = np.zeros(words.shape[1] * 8, np.uint8)
+    rare[: layout.day_end] = 255
+    rare[layout.tail : layout.length] = 255
+    changed = np.ones(len(words), bool)
+    changed[1:] = False
+    for column, mask in enumerate(rare.view(np.uint64)):
+        if mask:
+            changed[1:] |= (words[1:, column] ^ words[:-1, column]) & mask != 0
     runs = np.flatnonzero(changed)
-    cut = layout.day_end
-    starts = np.array([book.start_of_day_ms(raw[:cut], raw[cut:]) for raw in map(bytes, frame[runs])], np.int64)
-    day = np.repeat(starts, np.diff(runs, append=len(frame)))
-    return day + clock, fits & (day != MISSING)
+    days = [bytes(row) for row in letters[runs, : layout.day_end]]
+    tails = [bytes(row) for row in letters[runs, layout.tail : layout.length]]
+    starts = np.array([book.start_of_day_ms(day, tail) for day, tail in zip(days, tails, strict=True)], np.int64)
+    return np.repeat(starts, np.diff(runs, append=len(words)))
 
 
 def read_numbers(buffer: Bytes, begins: Positions, lengths: Positions) -> Doubles:
