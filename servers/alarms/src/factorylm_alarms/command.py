@@ -24,11 +24,8 @@ EXAMPLES = """examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """The console script; returns the exit code."""
     given = list(sys.argv[1:] if argv is None else argv)
-    if given and given[0] in COMMANDS:
+    if given and (given[0] in {"--help", "-h"} or not given[0].startswith("-")):
         return _told(lambda: _run(given))
-    if given[:1] in ([], ["--help"], ["-h"]) and given:
-        print(_parser().format_help(), end="")  # noqa: T201  help goes to stdout
-        return DONE
     from factorylm_alarms.server import serve_alarms
 
     return serve_alarms(given)
@@ -283,6 +280,3 @@ class ProgressBar:
         if self.stream is not None:
             self.stream.write("\r\x1b[K")
             self.stream.flush()
-
-
-COMMANDS = {"report", "simulate", "families", "classify", "propose"}

@@ -64,9 +64,18 @@ def effect_text(found: dict[str, Any]) -> str:
     return (
         f"{visible(found['alarm'])}, on-delay {found['on_s']:g} s, off-delay {found['off_s']:g} s, tie {found['tie']}: "
         f"{found['before']} -> {found['after']} annunciations ({change:+.1f} %).\n"
-        f"{found['delayed']} of them come {found['on_s']:g} s later; {found['never_shown']} activations never show: "
-        f"check whether any needed action; {found['joined']} fall into an annunciation still standing.\n"
+        f"{_costs(found)}{found['joined']} activations fall into an annunciation still standing.\n"
         f"Rule: {found['rule']} ({found['unclosed']} such activations). Candidate for the change procedure."
+    )
+
+
+def _costs(found: dict[str, Any]) -> str:
+    """What an on-delay costs; an off-delay only makes episodes longer."""
+    if not found["on_s"]:
+        return f"The first annunciation of each episode is unchanged; episodes close {found['off_s']:g} s later. "
+    return (
+        f"{found['delayed']} of them come {found['on_s']:g} s later; {found['never_shown']} activations never show: "
+        "check whether any needed action. "
     )
 
 
