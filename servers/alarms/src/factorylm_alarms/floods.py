@@ -66,7 +66,8 @@ def bucket_counts(time: Times) -> tuple[Times, Counts]:
 
 def windows_of(time: Times) -> Windows:
     """The counts for activations in time order."""
-    upto = np.searchsorted(time, time, side="right")
+    last_of_instant = np.append(np.flatnonzero(np.diff(time)), len(time) - 1) + 1
+    upto = np.repeat(last_of_instant, np.diff(last_of_instant, prepend=0)) if len(time) else np.zeros(0, np.int64)
     first = np.searchsorted(time, time - WINDOW_MS, side="right")
     return Windows(
         inside=upto - first,

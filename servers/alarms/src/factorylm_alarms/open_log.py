@@ -92,7 +92,7 @@ def _all_cells(log: OpenLog, place: int) -> Iterator[bytes]:
     try:
         for rows in blocks_of_rows(log):
             for row in range(len(rows)):
-                cell = rows.text(row, place)
+                cell = rows.cells(row)[place]
                 if cell[:10] != latest:
                     latest = cell[:10]
                     yield cell

@@ -177,33 +177,33 @@ class _FileReader:
                 f"{self.log.path.name} has more than {MAX_DISTINCT} different alarms",
                 hint="a column of the mapping is different in every row; give a mapping without it",
             )
+        cells = rows.cells(row)
         source, condition, area = (
-            self._joined(rows, row, places) for places in (mapping.source, mapping.condition, mapping.area)
+            _joined(cells, places) for places in (mapping.source, mapping.condition, mapping.area)
         )
         if mapping.format == "Ignition journal" and (match := IGNITION_SOURCE.match(source)):
             source, condition = match["tag"], match["alarm"]
         if mapping.return_ending and condition.upper().endswith(mapping.return_ending):
             condition = condition[: -len(mapping.return_ending)].rstrip()
-        events = tuple(decode_cell(rows.text(row, place)) for place in mapping.event)
+        events = tuple(decode_cell(cells[place]) for place in mapping.event)
         return self.reader.keys.add(
             source,
             condition,
             area,
-            "" if mapping.priority is None else self._joined(rows, row, (mapping.priority,)),
+            "" if mapping.priority is None else _joined(cells, (mapping.priority,)),
             Kind.ACTIVATION if mapping.is_interval else mapping.kind(events),
             capped(" / ".join(events)),
-            "" if mapping.message is None else self._joined(rows, row, (mapping.message,)),
+            "" if mapping.message is None else _joined(cells, (mapping.message,)),
         )
-
-    def _joined(self, rows: Rows, row: int, places: tuple[int, ...]) -> str:
-        return capped("/".join(decode_cell(rows.text(row, place)) for place in places))
 
     def _row_hashes(self, rows: Rows, time: Times) -> Hashes:
         """Of whole rows, where another row may have the same instant; of all rows when the file is to be sorted."""
-        begins, ends = rows.span(0, self.log.dialect.columns - 1)
-        if self.reader.hash_all or not len(time):
-            return hash_cells(rows.buffer, begins, ends)
+        if self.reader.hash_all:
+            return hash_cells(rows.buffer, *rows.span(0, rows.width - 1))
         chosen = np.flatnonzero(tied(time) | (time == self.last_ms) | (time == time[-1]))
+        if not len(chosen):
+            return np.zeros(len(time), np.uint64)
+        begins, ends = rows.span(0, rows.width - 1)
         hashes = np.zeros(len(time), np.uint64)
         hashes[chosen] = hash_cells(rows.buffer, begins[chosen], ends[chosen])
         return hashes
@@ -220,7 +220,7 @@ class _FileReader:
         begin, end, ack = (self._column_times(rows, place) for place in (mapping.begin, mapping.end, mapping.ack))
         good = self._without_unreadable(rows, begin)
         self.reader.rows += int(good.sum())
-        hashes = hash_cells(rows.buffer, *rows.span(0, self.log.dialect.columns - 1))
+        hashes = hash_cells(rows.buffer, *rows.span(0, rows.width - 1))
         parts = []
         for time, kind in ((begin, Kind.ACTIVATION), (ack, Kind.ACKNOWLEDGE), (end, Kind.RETURN)):
             there = good & (time != MISSING)
@@ -253,3 +253,7 @@ class _FileReader:
                 keys.add(alarm.source, alarm.condition, alarm.area, keys.priorities[number], kind, "", alarm.text)
             )
         return np.array(found, np.int32)[inverse]
+
+
+def _joined(cells: list[bytes], places: tuple[int, ...]) -> str:
+    return capped("/".join(decode_cell(cells[place]) for place in places))

@@ -5,6 +5,7 @@ several lines inside quotes. A row with the wrong number of cells is rejected wi
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -17,7 +18,7 @@ MAX_QUOTED_LINES = 500
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """The good rows of a block. `columns` is 0 unless every row is regular, so that marks stand in even steps."""
+    """The good rows of a block, `width` cells each. `columns` is 0 unless all rows are regular: marks in even steps."""
 
     buffer: Bytes
     marks: Positions
@@ -26,6 +27,8 @@ class Rows:
     lines: Positions
     line_count: int
     columns: int
+    width: int
+    delimiter: bytes
     rejected: tuple[tuple[int, str], ...]
 
     def __len__(self) -> int:
@@ -53,10 +56,15 @@ class Rows:
                 return begins, ends
             begins, ends = begins + loose, np.maximum(ends - tight, begins + loose)
 
-    def text(self, row: int, column: int) -> bytes:
-        """One cell, unquoted."""
-        begins = self.begins[row] if column == 0 else self.marks[self.first_mark[row] + column - 1] + 1
-        return unquote(self.buffer[begins : self.marks[self.first_mark[row] + column]].tobytes())
+    def cells(self, row: int) -> list[bytes]:
+        """All cells of one row, unquoted."""
+        first = int(self.first_mark[row])
+        last = first + (self.width) - 1
+        raw = self.buffer[self.begins[row] : self.marks[last]].tobytes()
+        if b'"' not in raw:
+            return [cell.strip(b" \r") for cell in raw.split(self.delimiter)]
+        marks = [int(self.begins[row]) - 1, *self.marks[first : last + 1].tolist()]
+        return [unquote(self.buffer[begin + 1 : end].tobytes()) for begin, end in pairwise(marks)]
 
 
 def unquote(raw: bytes) -> bytes:
@@ -105,6 +113,8 @@ def split_rows(data: bytes, end: int, delimiter: str, columns: int, first_line: 
         lines=lines,
         line_count=line_count,
         columns=columns if len(begins) * columns == len(marks) else 0,
+        width=columns,
+        delimiter=delimiter.encode(),
         rejected=tuple(rejected),
     )
 

@@ -35,6 +35,7 @@ def two_digit_table(last: int) -> Codes:
 
 HOURS, SIXTY, HUNDRED = two_digit_table(23), two_digit_table(60), two_digit_table(99)
 MINUTES = two_digit_table(59)
+GAP = np.isin(np.arange(256), np.frombuffer(b"T _,-", np.uint8))
 
 
 def read_stamp(raw: bytes, book: DayBook) -> int:
@@ -108,6 +109,8 @@ def read_stamps(buffer: Bytes, begins: Positions, lengths: Positions, book: DayB
         same = lengths[todo] == layout.length
         rows = todo if same.all() else todo[same]
         found, fits = _read_layout(buffer, begins[rows], layout, book)
+        if len(rows) == len(begins) and fits.all():
+            return found
         times[rows[fits]] = found[fits]
         left = np.zeros(len(begins), bool)
         left[todo] = True
@@ -181,7 +184,7 @@ def _separators_fit(letters: Bytes, layout: Layout) -> Flags:
             mark = letters[:, layout.fraction[0] - 1]
             fits &= (mark == ord(".")) | (mark == ord(",")) | (mark == ord(":"))
     for place in range(layout.day_end, layout.hour[0]):
-        fits &= np.isin(letters[:, place], np.frombuffer(b"T _,-", np.uint8))
+        fits &= GAP[letters[:, place]]
     return fits
 
 
