@@ -10,7 +10,7 @@ from factorylm_alarms.arrays import Times
 from factorylm_alarms.delays import Intervals, delay_curve, intervals_of
 from factorylm_alarms.families import FamilyResult, families_of
 from factorylm_alarms.findings import Finding, find_what_matters
-from factorylm_alarms.floods import DEFAULT, DEFINITIONS, Flood, bucket_counts, find_floods, ms_in_flood, windows_of
+from factorylm_alarms.floods import DEFAULT, DEFINITIONS, Flood, find_floods, ms_in_flood, windows_of
 from factorylm_alarms.journal import Journal
 from factorylm_alarms.relations import Burst, FirstOut, Pair, background, bursts, first_out, redundant_pairs
 
@@ -106,7 +106,7 @@ def analyse(journal: Journal, *, step: Step = lambda _: None) -> Analysis:
         bursts=found_bursts,
         first_outs=first_outs,
         families=families,
-        heat_map=measures.heat_map(activations.start).tolist(),
+        heat_map=measures.heat_map(windows).tolist(),
         curves={alarm: delay_curve(_only(intervals, alarm)) for alarm, _ in ranking[:TOP]},
         curve_of_all=delay_curve(intervals),
         findings=find_what_matters(
@@ -152,7 +152,7 @@ def _console(journal: Journal, area: str, time: Times) -> Console:
     return Console(
         area=area,
         activations=len(time),
-        peak_10min=int(bucket_counts(time)[1].max(initial=0)),
+        peak_10min=int(windows.count.max(initial=0)),
         floods=floods,
         time_in_flood_pct=_flood_shares(floods, journal),
     )

@@ -41,11 +41,16 @@ class Flood:
 
 @dataclass(frozen=True, kw_only=True)
 class Windows:
-    """For every activation: n(t) when it comes (`inside`), the first activation of that window, n(t) when it leaves."""
+    """For every activation n(t) when it comes (`inside`), the first activation of that window, n(t) when it leaves.
+
+    `bucket` and `count` are the 10-min buckets of the clock that hold something.
+    """
 
     inside: Counts
     first: Positions
     left: Counts
+    bucket: Times
+    count: Counts
 
 
 def find_floods(time: Times, definition: str, windows: Windows | None = None) -> list[Flood]:
@@ -54,7 +59,8 @@ def find_floods(time: Times, definition: str, windows: Windows | None = None) ->
     begin = BEGIN if least.startswith("=") else BEGIN + 1
     if not len(time):
         return []
-    return _fixed(time, begin) if shape == "fixed" else _sliding(time, begin, windows or windows_of(time))
+    windows = windows or windows_of(time)
+    return _fixed(time, begin, windows) if shape == "fixed" else _sliding(time, begin, windows)
 
 
 def bucket_counts(time: Times) -> tuple[Times, Counts]:
@@ -69,16 +75,19 @@ def windows_of(time: Times) -> Windows:
     last_of_instant = np.append(np.flatnonzero(np.diff(time)), len(time) - 1) + 1
     upto = np.repeat(last_of_instant, np.diff(last_of_instant, prepend=0)) if len(time) else np.zeros(0, np.int64)
     first = np.searchsorted(time, time - WINDOW_MS, side="right")
+    bucket, count = bucket_counts(time)
     return Windows(
+        bucket=bucket,
+        count=count,
         inside=upto - first,
         first=first,
         left=np.searchsorted(time, time + WINDOW_MS, side="right") - upto,
     )
 
 
-def _fixed(time: Times, begin: int) -> list[Flood]:
+def _fixed(time: Times, begin: int, windows: Windows) -> list[Flood]:
     """A bucket that begins a flood belongs to the flood that ends at the next break; the first such bucket opens it."""
-    bucket, counts = bucket_counts(time)
+    bucket, counts = windows.bucket, windows.count
     firsts = np.cumsum(counts) - counts
     low = np.flatnonzero(counts < END_BELOW)
     breaks = np.unique(np.concatenate((low, low + 1, np.flatnonzero(np.diff(bucket) > 1) + 1, [len(counts)])))

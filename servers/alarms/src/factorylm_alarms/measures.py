@@ -9,7 +9,7 @@ import numpy as np
 
 from factorylm_alarms.arrays import Counts, Doubles, Times
 from factorylm_alarms.delays import Intervals
-from factorylm_alarms.floods import WINDOW_MS, Windows, bucket_counts
+from factorylm_alarms.floods import WINDOW_MS, Windows
 from factorylm_alarms.pairing import Activations, Ending
 
 DAY_MS = 86_400_000
@@ -76,7 +76,7 @@ class Stale:
 
 def rates(time: Times, windows: Windows, first_ms: int, last_ms: int) -> Rates:
     """Rates over the span of the log. A log of a single instant has counts but no rates."""
-    bucket, counts = bucket_counts(time)
+    bucket, counts = windows.bucket, windows.count
     spans = (last_ms // WINDOW_MS) - (first_ms // WINDOW_MS) + 1
     hours = (last_ms - first_ms) / HOUR_MS
     days, inverse = np.unique(bucket * WINDOW_MS // DAY_MS, return_inverse=True)
@@ -90,18 +90,20 @@ def rates(time: Times, windows: Windows, first_ms: int, last_ms: int) -> Rates:
         per_day=len(time) / (hours / 24) if hours else None,
         peak_10min=int(counts.max(initial=0)),
         peak_10min_sliding=int(windows.inside.max(initial=0)),
-        peak_hour=_peak(time, HOUR_MS),
-        peak_day=_peak(time, DAY_MS),
+        peak_hour=_peak(windows, HOUR_MS),
+        peak_day=_peak(windows, DAY_MS),
         share_over_10=float((counts > 10).sum()) / spans,
         mean_daily_worst_10min=float(worst.sum()) / all_days,
         histogram=_histogram(counts, empty),
     )
 
 
-def _peak(time: Times, width_ms: int) -> int:
-    """The largest count in a clock interval, of activations in time order."""
-    edges = np.flatnonzero(np.diff(time // width_ms)) + 1
-    return int(np.diff(edges, prepend=0, append=len(time)).max(initial=0))
+def _peak(windows: Windows, width_ms: int) -> int:
+    """The largest count in a clock interval of whole 10-min buckets."""
+    if not len(windows.bucket):
+        return 0
+    edges = np.flatnonzero(np.diff(windows.bucket // (width_ms // WINDOW_MS))) + 1
+    return int(np.add.reduceat(windows.count, np.concatenate(([0], edges))).max())
 
 
 HISTOGRAM_EDGES = (0, 1, 2, 3, 5, 10, 20, 50, 100)
@@ -200,8 +202,8 @@ def quantiles(values: Times, shares: tuple[float, ...] = (0.5, 0.9, 0.99)) -> tu
     return tuple(float(value) / 1000 for value in np.quantile(values, shares)) if len(values) else None
 
 
-def heat_map(time: Times) -> Counts:
+def heat_map(windows: Windows) -> Counts:
     """Activations by weekday (Monday first) and hour."""
-    hours = time // HOUR_MS
+    hours = windows.bucket // (HOUR_MS // WINDOW_MS)
     weekday, hour = (hours // 24 + 3) % 7, hours % 24  # 1970-01-01 was a Thursday
-    return np.bincount(weekday * 24 + hour, minlength=168).reshape(7, 24)
+    return np.bincount(weekday * 24 + hour, weights=windows.count, minlength=168).astype(np.int64).reshape(7, 24)
