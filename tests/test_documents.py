@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from workspace.documents import GENERATED, current_text
 from workspace.members import ROOT
 
 FENCE = re.compile(r"^```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
@@ -58,6 +59,7 @@ def scratch(tmp_path: Path) -> Path:
     shim = tmp_path / "run"
     shim.write_text(f'#!/bin/sh\nexec "{ROOT / "run"}" "$@"\n', encoding="utf-8")
     shim.chmod(0o755)
+    (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     return tmp_path
 
 
@@ -146,6 +148,11 @@ def matches(expected: str, shown: str) -> bool:
 )
 def test_dots_stand_for_what_changes(expected: str, shown: str, same: bool) -> None:
     assert matches(expected, shown) is same
+
+
+@pytest.mark.parametrize("document", GENERATED)
+def test_what_is_generated_is_current(document: str) -> None:
+    assert (ROOT / document).read_text(encoding="utf-8") == current_text(document), "run ./run docs"
 
 
 def test_only_fenced_languages_we_know_are_used() -> None:

@@ -8,6 +8,7 @@ import tokenize
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+from workspace.imports import imported, layer, siblings_of, sources
 from workspace.members import ROOT, Member, requirement_name
 from workspace.needs import all_needs
 
@@ -21,37 +22,9 @@ PROTOCOL_WORDS = re.compile(
 )
 
 
-def layer(member: Member) -> int:
-    """How high a package stands; it may import what stands lower."""
-    place = member.folder.relative_to(ROOT).as_posix()
-    return {"libs/schema": 0, "libs/skill": 1, "host": 3}.get(place, 2)
-
-
-def sources(member: Member) -> list[Path]:
-    return sorted((member.folder / "src").rglob("*.py"))
-
-
-def imported(path: Path) -> set[str]:
-    """The top-level names of everything the file imports, wherever in the file it does."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path.relative_to(ROOT)}:{node.lineno}: a relative import hides where it points"
-            found.add((node.module or "").split(".")[0])
-    return found
-
-
 def test_a_package_imports_only_packages_below_it(member: Member, all_members: dict[str, Member]) -> None:
-    by_import = {other.package: other for other in all_members.values()}
-    upward = {
-        (path.relative_to(ROOT).as_posix(), by_import[name].name)
-        for path in sources(member)
-        for name in imported(path) & (by_import.keys() - {member.package})
-        if layer(by_import[name]) >= layer(member)
-    }
-    assert not upward
+    below = {name for name, other in all_members.items() if layer(other) < layer(member)}
+    assert siblings_of(member, list(all_members.values())) <= below
 
 
 def test_a_package_declares_everything_it_imports(member: Member, all_members: dict[str, Member]) -> None:
@@ -111,6 +84,9 @@ def test_a_skill_starts_without_its_heavy_libraries(skill: Member, all_members: 
     """A client waits for the first answer; drivers, numbers and models load when they are first used."""
     heavy = all_needs(skill.requirements) - all_needs(all_members["factorylm-skill"].project["dependencies"])
     modules = {name for name, dists in packages_distributions().items() if heavy & set(map(requirement_name, dists))}
-    asked = f"import sys, {skill.package}.server; print(*sorted({modules!r} & sys.modules.keys()))"
+    asked = (
+        "import sys, factorylm_skill; before = set(sys.modules); "
+        f"import {skill.package}.server; print(*sorted({modules!r} & (sys.modules.keys() - before)))"
+    )
     done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=False)
     assert (done.stdout.split(), done.stderr, done.returncode) == ([], "", 0)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from workspace.bench import figures_in
 from workspace.environment import LOCK, _locked_block
 from workspace.members import ROOT, requirement_name
 from workspace.pip_settings import uv_environment
@@ -53,6 +54,13 @@ def test_uv_itself_comes_from_the_lock_with_its_hashes() -> None:
 )
 def test_a_requirement_is_known_by_its_normal_name(line: str, name: str) -> None:
     assert requirement_name(line) == name
+
+
+def test_a_figure_with_its_bound_is_read_from_what_a_benchmark_prints() -> None:
+    printed = ["tokens of the tool list     613.00   at most 1200   kept    o200k\n", "repeat: ./run bench skill\n"]
+    assert figures_in(printed) == [
+        {"what": "tokens of the tool list", "measured": "613.00", "bound": "at most 1200", "verdict": "kept"}
+    ]
 
 
 def test_an_unknown_command_is_refused_with_the_right_ones() -> None:

@@ -3,9 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from workspace.bench import benchmarks, listing, record
 from workspace.checks import lint, test
 from workspace.environment import PYTHON, SCRIPTS, SetupError, set_up
 from workspace.lock import make_lock
@@ -21,8 +22,9 @@ usage: ./run COMMAND [ARGUMENTS]
   test [PYTEST ARGUMENTS]  everything CI checks; with arguments only those tests (test libs/schema -k units)
   lint                     format, style, types
   conformance [ARGUMENTS]  the official MCP conformance suite and the Inspector's schema check (--help)
-  bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is
-  docs [--check]           write what is generated in README.md anew, or say whether it is current
+  bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is;
+                           bench record NAME also keeps its figures for README.md
+  docs [--check]           write the generated parts of the documents anew, or check them
   build                    every package as a wheel, into dist/; the bill of materials, into build/
   lock [--upgrade]         requirements.lock anew, from what the packages declare
   setup                    only make .venv
@@ -55,20 +57,15 @@ def _demo(arguments: list[str]) -> int:
 
 
 def _bench(arguments: list[str]) -> int:
-    found = {path.stem.replace("_", "-"): path for path in sorted((ROOT / "bench").glob("[a-z]*.py"))}
     if not arguments:
-        for name, path in found.items():
-            print(f"{name:28} {_first_docstring_line(path)}")
+        print(listing())
         return 0
-    name, *rest = arguments
-    if name not in found:
-        print(f"run: no benchmark {name!r}; there are {', '.join(found) or 'none'}", file=sys.stderr)
+    recorded = arguments[0] == "record"
+    name, *rest = (arguments[1:] or [""]) if recorded else arguments
+    if name not in benchmarks():
+        print(f"run: no benchmark {name!r}; there are {', '.join(benchmarks()) or 'none'}", file=sys.stderr)
         return 2
-    return _call(PYTHON, found[name], *rest)
-
-
-def _first_docstring_line(path: Path) -> str:
-    return path.read_text(encoding="utf-8").removeprefix('"""').splitlines()[0].removesuffix('"""')
+    return record(name, rest) if recorded else _call(PYTHON, benchmarks()[name], *rest)
 
 
 def _conformance(arguments: list[str]) -> int:
@@ -78,7 +75,7 @@ def _conformance(arguments: list[str]) -> int:
 
 
 def _docs(arguments: list[str]) -> int:
-    return _call(PYTHON, "-m", "workspace.skills_table", *arguments)
+    return _call(PYTHON, "-m", "workspace.documents", *arguments)
 
 
 def _lint(arguments: list[str]) -> int:
@@ -108,16 +105,14 @@ def _lock(arguments: list[str]) -> int:
     return 0
 
 
-def _call(*command: str | Path) -> int:
+def _call(*command: str | Path, environment: Mapping[str, str] | None = None) -> int:
+    """Run a program with .venv's commands first on the PATH."""
+    path = f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    settings = {**os.environ, "PATH": path, **(environment or {})}
     try:
-        return subprocess.run([str(part) for part in command], cwd=ROOT, env=_environment(), check=False).returncode
+        return subprocess.run([str(part) for part in command], cwd=ROOT, env=settings, check=False).returncode
     except KeyboardInterrupt:
         return 130
-
-
-def _environment() -> dict[str, str]:
-    """The user's environment with .venv's commands first."""
-    return {**os.environ, "PATH": f"{SCRIPTS}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

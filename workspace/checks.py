@@ -3,11 +3,14 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from workspace.debian import ensure_programs
 from workspace.environment import SCRIPTS, say
 from workspace.members import ROOT, members
+from workspace.services import running_services
 
 Call = Callable[..., int]
+
+# One file stays in one worker: its simulators are started once.
+EVERYTHING = ("-n", "2", "--dist", "loadfile", "--quiet", "--cov", "--cov-report=term")
 
 
 def lint(call: Call) -> int:
@@ -24,12 +27,8 @@ def lint(call: Call) -> int:
 
 def test(call: Call, arguments: list[str]) -> int:
     """Everything CI checks; with arguments, the tests they name and nothing else."""
-    pytest = SCRIPTS / "pytest"
-    if arguments:
-        return call(pytest, *arguments)
-    ensure_programs()
-    if lint(call):
+    if not arguments and lint(call):
         say("lint failed; the tests did not run")
         return 1
-    # One file stays in one worker: its simulators are started once.
-    return call(pytest, "-n", "2", "--dist", "loadfile", "--quiet", "--cov", "--cov-report=term")
+    with running_services() as environment:
+        return call(SCRIPTS / "pytest", *(arguments or EVERYTHING), environment=environment)

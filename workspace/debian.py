@@ -1,13 +1,17 @@
-"""Programs that tests start and pip cannot bring: a browser and the servers that state may grow into."""
+"""Programs that tests start and pip cannot bring: found, or installed where that is allowed."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from workspace.environment import SetupError, say
-from workspace.members import members
+
+# Debian keeps each PostgreSQL's programs in a folder of its version, off the PATH.
+BESIDE_THE_PATH = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: folder.parent.name)
 
 
 @dataclass(frozen=True)
@@ -18,29 +22,37 @@ class Program:
     package: str
     used_by: frozenset[str]
 
-
-PROGRAMS = (
-    Program("chromium", "chromium", frozenset({"factorylm", "factorylm-alarms", "factorylm-registry"})),
-    Program("redis-server", "redis-server", frozenset({"factorylm-router"})),
-    Program("psql", "postgresql", frozenset({"factorylm-router", "factorylm-registry", "factorylm-edge"})),
-    Program("nats-server", "nats-server", frozenset({"factorylm-edge"})),
-)
+    def path(self) -> str | None:
+        """Where it is on this machine."""
+        return find(self.command)
 
 
-def ensure_programs() -> None:
-    """Install what is missing where that is allowed; otherwise say what is left out, or fail on CI."""
-    present = {member.name for member in members()}
-    missing = [
-        program
-        for program in PROGRAMS
-        if program.used_by & present and not shutil.which(program.command) and not install_debian(program.package)
-    ]
-    if not missing:
-        return
+CHROMIUM = Program("chromium", "chromium", frozenset({"factorylm", "factorylm-alarms", "factorylm-registry"}))
+NATS = Program("nats-server", "nats-server", frozenset({"factorylm-edge"}))
+POSTGRESQL = Program("postgres", "postgresql", frozenset({"factorylm-edge", "factorylm-registry", "factorylm-router"}))
+REDIS = Program("redis-server", "redis-server", frozenset({"factorylm-router"}))
+PROGRAMS = (CHROMIUM, NATS, POSTGRESQL, REDIS)
+
+
+def find(command: str) -> str | None:
+    """The program's path, on the PATH or where Debian hides it."""
+    hidden = os.pathsep.join(str(folder) for folder in reversed(BESIDE_THE_PATH))
+    return shutil.which(command) or shutil.which(command, path=hidden)
+
+
+def ensure_programs(wanted: Iterable[Program]) -> list[Program]:
+    """Those of `wanted` that are there in the end; what is missing is said, and fails on CI."""
+    there: list[Program] = []
+    missing: list[Program] = []
+    for program in wanted:
+        found = program.path() or (install_debian(program.package) and program.path())
+        (there if found else missing).append(program)
     names = ", ".join(program.command for program in missing)
-    if os.environ.get("CI"):
+    if names and os.environ.get("CI"):
         raise SetupError(f"CI runs every test, and these programs are missing: {names}")
-    say(f"left out, for want of a program and the right to install it: the tests that need {names}")
+    if names:
+        say(f"left out, for want of a program and the right to install it: the tests that need {names}")
+    return there
 
 
 def install_debian(package: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from factorylm_schema import FactoryLMError, UnknownNameError
 from factorylm_skill import OpenSkill, Settings, Skill, build_server
+from factorylm_skill.call_record import Observer
 from factorylm_skill.skill_documents import SkillDocument, document_of
 from mcp.server import Server
 
@@ -27,8 +28,8 @@ class Host:
     documents: list[SkillDocument]
     failed: dict[str, str] = field(default_factory=dict)
 
-    def server(self) -> Server[Any]:
-        """All their tools as one MCP server."""
+    def server(self, observer: Observer = lambda _: None) -> Server[Any]:
+        """All their tools as one MCP server; `observer` is told of every call."""
         return build_server(
             list(self.opened.values()),
             name="factorylm",
@@ -36,6 +37,7 @@ class Host:
             version=self.version,
             instructions=INSTRUCTIONS,
             documents=self.documents,
+            observer=observer,
         )
 
 

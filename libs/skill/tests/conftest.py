@@ -85,7 +85,7 @@ def skill(memory: Memory) -> ProtocolSkill:
         return memory
 
     @asynccontextmanager
-    async def simulate(*, port: int = 0):
+    async def simulate(*, port: int = 0, process=None, device: str = "pump1"):
         yield Simulation(plant_toml=TOML, faults=FaultSwitches())
 
     return ProtocolSkill(

@@ -26,6 +26,7 @@ def tag(limits: WriteLimits | None = LIMITS, *, name: str = "sp", unit: str = "/
         ("900", "p.sp takes a number between 0 and 1800, not '900'"),
         (math.nan, "nan is not a number that can be written"),
         (-math.inf, "-inf is not a number that can be written"),
+        (10**400, "1" + "0" * 39 + " is not a number that can be written"),
         (0, ""),
         (1800, ""),
         (899.5, ""),

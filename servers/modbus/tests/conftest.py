@@ -1,7 +1,11 @@
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import trustme
 from factorylm_modbus import DIALECT, connect
 from factorylm_modbus.address import Table
 from factorylm_modbus.driver import ModbusDriver
@@ -38,11 +42,15 @@ def opened(simulated_device: SimulatedDevice) -> Opens:
 
     @asynccontextmanager
     async def open_(
-        *, link: Link = Link.TCP, timeout_s: float = 2.0, query: str = "?unit=1", **options: object
+        *, link: Link = Link.TCP, timeout_s: float = 2.0, tags: dict[str, Tag] | None = None, **options: object
     ) -> AsyncIterator[ModbusDriver]:
         async with serving(simulated_device, link=link) as port:
             device = Device(
-                name="d", url=f"{link}://127.0.0.1:{port}{query}", timeout_s=timeout_s, options=dict(options)
+                name="d",
+                url=f"{link}://127.0.0.1:{port}?unit=1",
+                timeout_s=timeout_s,
+                tags=tags or {},
+                options=dict(options),
             )
             DIALECT.check_device(device)
             driver = connect(device)
@@ -62,3 +70,35 @@ def tag() -> Callable[..., Tag]:
         return Tag.model_validate({"device": "d", "name": name, "address": address, **keys})
 
     return make
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """One authority, a device's certificate for 127.0.0.1 and ours, as files."""
+
+    folder: Path
+
+    def client_options(self) -> dict[str, str]:
+        return {
+            "tls_ca": str(self.folder / "ca.pem"),
+            "tls_cert": str(self.folder / "us.pem"),
+            "tls_key": str(self.folder / "us.key"),
+        }
+
+    def server_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(self.folder / "ca.pem"))
+        context.load_cert_chain(self.folder / "device.pem", self.folder / "device.key")
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    folder = tmp_path_factory.mktemp("tls")
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    for name, identity in (("device", "127.0.0.1"), ("us", "factorylm.example")):
+        issued = authority.issue_cert(identity)
+        issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
+        issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
+    return Certificates(folder)

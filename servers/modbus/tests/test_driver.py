@@ -6,8 +6,10 @@ import pytest
 from factorylm_modbus.address import Table
 from factorylm_modbus.endpoint import Link
 from factorylm_schema import (
+    BadReplyError,
     DeviceRefusedError,
     DeviceTimeoutError,
+    Identity,
     NotConnectedError,
     OutcomeUnknownError,
     Quality,
@@ -179,14 +181,23 @@ async def test_what_is_no_number_is_no_value(opened, simulated_device, tag):
 async def test_tags_may_name_units_of_their_own_behind_a_gateway(opened, simulated_device, tag):
     simulated_device.units = frozenset({1, 7})
     async with opened() as driver:
-        readings = await driver.read([tag("hr@1"), tag("7!40003"), tag("hr@3{unit-id:9}")])
+        readings = await driver.read([tag("hr@1"), tag("7!40003", name="b"), tag("hr@3{unit-id:9}", name="c")])
     assert [r.value for r in readings] == [1, 2, None]
     assert readings[2].quality is Quality.BadNoCommunication
     assert "exception 11" in readings[2].problem
 
 
+async def test_a_raw_address_reaches_only_units_that_the_plant_file_names(opened, simulated_device, tag):
+    simulated_device.units = frozenset({1, 7, 8})
+    async with opened(tags={"b": tag("7!40003", name="b")}) as driver:
+        readings = await driver.read([tag("1!40002"), tag("7!40003"), tag("8!40003")])
+    assert [r.value for r in readings] == [1, 2, None]
+    assert "unit 8 is not one that the plant file names" in readings[2].problem
+    assert simulated_device.requests == 2
+
+
 async def test_a_silent_unit_costs_only_its_own_tags(opened, simulated_device, tag):
-    tags = [tag("2!40001"), tag("hr@3"), tag("hr@200")]
+    tags = [tag("2!40001", name="a"), tag("hr@3"), tag("hr@200")]
     async with opened(link=Link.RTU_TCP, reply_timeout_s=0.1, late_reply_s=0.05) as driver:
         readings = await driver.read(tags)
     assert [r.value for r in readings] == [None, 3, 200]
@@ -246,7 +257,7 @@ async def test_a_bit_of_a_register_is_changed_inside_the_device(opened, simulate
 
 
 async def test_a_bit_is_not_written_by_reading_and_writing_the_register(opened, simulated_device, tag):
-    simulated_device.masks = False
+    simulated_device.unsupported = frozenset({22})
     async with opened() as driver:
         with pytest.raises(DeviceRefusedError, match="mask write") as refused:
             await driver.write(tag("hr@5.4"), value=True)
@@ -278,6 +289,14 @@ async def test_what_cannot_be_written_is_refused_before_anything_is_sent(
             await driver.write(tag(address, **keys), value)
     assert why in str(refused.value)
     assert simulated_device.requests == 0
+
+
+async def test_a_device_without_the_write_function_is_told_with_the_other_kind(opened, simulated_device, tag):
+    simulated_device.unsupported = frozenset({6})
+    async with opened() as driver:
+        with pytest.raises(DeviceRefusedError, match="no function 6") as refused:
+            await driver.write(tag("hr@1"), 1)
+    assert "write_function" in refused.value.hint
 
 
 async def test_a_refused_write_says_with_which_exception(opened, tag):
@@ -355,3 +374,38 @@ async def test_the_identity_is_read_page_by_page(link, opened, simulated_device)
         identity = await driver.identify()
     assert (identity.vendor, identity.product, identity.revision) == ("FactoryLM", "Simulated pump station", "0.1")
     assert identity.details == {"product_code": "SIM-PUMP", "model_name": "FLM-PUMP-01"}
+
+
+@pytest.mark.parametrize("link", LINKS)
+async def test_a_device_that_does_not_tell_its_identity_has_none(link, opened, simulated_device):
+    simulated_device.identity = {}
+    simulated_device.unsupported = frozenset({43})
+    async with opened(link=link) as driver:
+        assert await driver.identify() == Identity()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["2b0e0182000001", "2b0e018200000100", "2b0e01820000010005466163", "2b0e018200000000ff", "2b0e01"],
+)
+async def test_an_identity_that_breaks_off_is_not_believed(answer, opened, simulated_device):
+    simulated_device.scripted = {43: bytes.fromhex(answer)}
+    async with opened() as driver:
+        with pytest.raises(BadReplyError):
+            await driver.identify()
+
+
+async def test_an_identity_that_never_ends_is_read_a_bounded_number_of_times(opened, simulated_device):
+    # more follows, next object 0: the same page again and again
+    simulated_device.scripted = {43: bytes.fromhex("2b0e0282ff00010001") + b"A"}
+    async with opened() as driver:
+        identity = await driver.identify()
+    assert identity.vendor == "A"
+    assert simulated_device.requests == 1
+
+
+async def test_a_write_that_the_device_still_works_on_is_not_called_done(opened, simulated_device, tag):
+    simulated_device.scripted = {6: bytes((0x86, 5))}
+    async with opened() as driver:
+        with pytest.raises(OutcomeUnknownError, match="exception 5"):
+            await driver.write(tag("hr@1"), 5)

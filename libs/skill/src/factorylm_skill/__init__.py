@@ -6,11 +6,14 @@ gets a server, a command line and the contract checks (`factorylm_skill.testing`
 
 from factorylm_skill.audit import AuditFinding, AuditLog
 from factorylm_skill.call import Call
+from factorylm_skill.call_record import CallRecord
 from factorylm_skill.command import run_skill, skill_server
+from factorylm_skill.desk import ApprovalDesk
 from factorylm_skill.devices import Devices
 from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver, Samples
 from factorylm_skill.engineering import to_raw, to_reading
 from factorylm_skill.faults import FaultKind, FaultSwitches
+from factorylm_skill.live_process import LiveProcess, Signal
 from factorylm_skill.paging import page
 from factorylm_skill.protocol import ProtocolSkill
 from factorylm_skill.server import build_server
@@ -21,24 +24,28 @@ from factorylm_skill.tool import Arguments, RawTool, Tool
 from factorylm_skill.untrusted import told_to_the_model
 
 __all__ = [
+    "ApprovalDesk",
     "Arguments",
     "AuditFinding",
     "AuditLog",
     "BrowsePage",
     "Browses",
     "Call",
+    "CallRecord",
     "Devices",
     "Diagnoses",
     "DomainSkill",
     "Driver",
     "FaultKind",
     "FaultSwitches",
+    "LiveProcess",
     "OpenSkill",
     "ProtocolSkill",
     "RawTool",
     "Samples",
     "SeriesShelf",
     "Settings",
+    "Signal",
     "Simulation",
     "Skill",
     "Tool",

@@ -44,6 +44,11 @@ class Line:
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
     _up: bool = True
 
+    @property
+    def up(self) -> bool:
+        """The latest job got an answer."""
+        return self._up
+
     async def run(self, job: Callable[[Driver], Awaitable[T]]) -> T:
         """Do `job` with the driver, after those before it."""
         task = asyncio.ensure_future(self._owned(job))
@@ -109,6 +114,10 @@ class Devices:
         readings = [found[tag.id, tag.address] for tag in tags]
         self._last.update((reading.tag, reading) for reading in readings if reading.quality.is_good)
         return readings
+
+    def health(self) -> dict[str, bool | None]:
+        """Per device: does it answer; None where nobody has asked yet."""
+        return {name: self._lines[name].up if name in self._lines else None for name in self.plant.devices}
 
     def problem(self, reading: Reading) -> Problem:
         """A reading that is not good, with the tag's last good value where there is one."""

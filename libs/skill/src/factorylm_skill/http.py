@@ -1,13 +1,16 @@
 """Streamable HTTP: loopback for everybody on this machine; beyond it only with a token, an audience and named hosts."""
 
+import asyncio
 import hmac
 import os
+import socket
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 from factorylm_schema import BadRequestError
 from mcp.server import Server
 from mcp.server.auth.provider import AccessToken
@@ -15,6 +18,7 @@ from mcp.server.auth.settings import AuthSettings
 from mcp.server.transport_security import TransportSecuritySettings
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.applications import Starlette
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -103,6 +107,11 @@ def http_app(server: Server[Any], options: HttpOptions, **transport: Any) -> "St
 
 async def serve_http(server: Server[Any], options: HttpOptions) -> None:
     """Serve until cancelled."""
+    await serve_app(http_app(server, options), options)
+
+
+async def serve_app(app: "Starlette", options: HttpOptions) -> None:
+    """Serve any application until cancelled; raises BadRequestError when the port is taken."""
     import uvicorn
 
     class Quiet(uvicorn.Server):
@@ -112,14 +121,36 @@ async def serve_http(server: Server[Any], options: HttpOptions) -> None:
             return nullcontext()
 
     config = uvicorn.Config(
-        http_app(server, options),
-        host=options.host,
-        port=options.port,
+        app,
         log_level="warning",
         ssl_certfile=options.certificate,
         ssl_keyfile=options.key,
+        # an open event stream must not hold up the end
+        timeout_graceful_shutdown=1,
     )
-    await Quiet(config).serve()
+    with _listening(options) as listener:
+        await _until_cancelled(Quiet(config), listener)
+
+
+async def _until_cancelled(server: "uvicorn.Server", listener: socket.socket) -> None:
+    """uvicorn answers a cancellation with a traceback; told to stop, it ends its lifespan properly."""
+    serving = asyncio.ensure_future(server.serve(sockets=[listener]))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        with anyio.CancelScope(shield=True):
+            await serving
+        raise
+
+
+def _listening(options: HttpOptions) -> socket.socket:
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    try:
+        return socket.create_server((options.host, options.port), family=family, backlog=128)
+    except OSError as error:
+        where = f"{options.host}:{options.port}"
+        raise BadRequestError(f"cannot listen on {where}: {error.strerror}", hint="Choose another port") from error
 
 
 @dataclass(frozen=True)

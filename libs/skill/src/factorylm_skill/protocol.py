@@ -50,11 +50,11 @@ class ProtocolSkill:
             tools.append(browse_tool(self.name, devices, self.browses))
         tools.extend(self.more_tools(devices, settings))
         if not settings.allow_writes:
-            return OpenSkill(tools=tools, close=devices.close)
+            return OpenSkill(tools=tools, devices=devices, close=devices.close)
         gate = write_gate(devices, settings)
 
         async def close() -> None:
             await gate.finish()
             await devices.close()
 
-        return OpenSkill(tools=[*tools, gate.tool(self.name)], close=close)
+        return OpenSkill(tools=[*tools, gate.tool(self.name)], devices=devices, close=close)

@@ -1,5 +1,6 @@
 """Open skills become one MCP server, for both protocol eras."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,9 +13,14 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from factorylm_skill.boundary import call_tool, named
 from factorylm_skill.call import Call
+from factorylm_skill.call_record import CallRecord, Observer
 from factorylm_skill.skill import OpenSkill
 from factorylm_skill.skill_documents import SkillDocument, serve_documents
 from factorylm_skill.tool import ServedTool
+
+
+def _not_observed(_: CallRecord) -> None:
+    return None
 
 
 def build_server(
@@ -25,8 +31,11 @@ def build_server(
     version: str,
     instructions: str = "",
     documents: Sequence[SkillDocument] = (),
+    observer: Observer = _not_observed,
 ) -> Server[Any]:
-    """A server with the tools of all opened skills; more handlers may be added to it before it is served.
+    """A server with the tools of all opened skills; `observer` is told of every call.
+
+    More handlers may be added to it before it is served.
 
     The SDK's low-level Server is used, not MCPServer: it advertises only what is served, leaves arguments as
     the client sent them, and lets results and errors be exactly ours (decisions/low-level-server.md).
@@ -41,7 +50,10 @@ def build_server(
     async def on_call(
         context: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        return await call_tool(tools, Call(context, params))
+        call, begun = Call(context, params), time.perf_counter()
+        result = await call_tool(tools, call)
+        observer(CallRecord.of(call, result, time.perf_counter() - begun))
+        return result
 
     server: Server[Any] = _EraServer(
         name,

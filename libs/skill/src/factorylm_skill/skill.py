@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 from factorylm_schema import Plant
 
 from factorylm_skill.audit import AuditLog
+from factorylm_skill.desk import ApprovalDesk
+from factorylm_skill.devices import Devices
 from factorylm_skill.shelf import SeriesShelf
 from factorylm_skill.tool import ServedTool
 
@@ -16,14 +18,16 @@ from factorylm_skill.tool import ServedTool
 class Settings:
     """What the operator decided when starting the server; a model can change none of it.
 
-    `approve` is how a write is approved when the client cannot ask its user: "person" refuses it,
-    "plan" accepts a single-use plan id, which a model can confirm itself: a speed bump, not a gate.
+    When a client cannot ask its user, a write waits on the operator's `desk` where there is one; else `approve`
+    decides: "person" refuses it, "plan" accepts a single-use plan id, which a model can confirm itself: a speed
+    bump, not a gate.
     """
 
     plant: Plant = field(default_factory=Plant)
     allow_writes: bool = False
     approve: Literal["person", "plan"] = "person"
     audit: AuditLog | None = None
+    desk: ApprovalDesk | None = None
     data: tuple[Path, ...] = ()
     shelf: SeriesShelf = field(default_factory=SeriesShelf)
 
@@ -37,6 +41,7 @@ class OpenSkill:
     """A skill ready to serve: its tools, and how to let go of what they hold."""
 
     tools: Sequence[ServedTool]
+    devices: Devices | None = None
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 

@@ -25,6 +25,7 @@ from factorylm_skill.answers import WriteAnswer, WriteTag
 from factorylm_skill.approval import APPROVAL_FORM, LIFETIME, Plan, PlanBook
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.call import Call
+from factorylm_skill.desk import ApprovalDesk, WriteRequest
 from factorylm_skill.devices import Devices
 from factorylm_skill.gate import agrees, judge_change, judge_plan, judge_value
 from factorylm_skill.reading_table import instant, shown
@@ -32,6 +33,8 @@ from factorylm_skill.skill import Settings
 from factorylm_skill.tool import Tool
 
 _QUESTION = "approve_write"
+# below what hosts wait for a tool: about 60 s, often less
+_PATIENCE_S = 45.0
 
 
 def _now() -> datetime:
@@ -42,7 +45,8 @@ def write_gate(devices: Devices, settings: Settings) -> "WriteGate":
     """The gate; made only when the operator started the server with --allow-writes (the first lock)."""
     if settings.audit is None:
         raise AuditError("writes need an audit log", hint="Pass --audit FILE")
-    return WriteGate(devices=devices, audit=settings.audit, by_plan=settings.approve == "plan")
+    by_plan = settings.approve == "plan"
+    return WriteGate(devices=devices, audit=settings.audit, by_plan=by_plan, desk=settings.desk)
 
 
 @dataclass
@@ -52,6 +56,7 @@ class WriteGate:
     devices: Devices
     audit: AuditLog
     by_plan: bool
+    desk: ApprovalDesk | None = None
     clock: Callable[[], datetime] = _now
     plans: PlanBook = field(init=False)
     _sent: dict[str, deque[datetime]] = field(default_factory=dict)
@@ -111,13 +116,15 @@ class WriteGate:
         if wrong := judge_value(tag, asked.value):
             raise WriteRefusedError(wrong, hint="Ask the operator if the plant file should allow it")
         before = await self._judged_change(tag, asked.value)
-        plan_id = asked.plan_id if self.by_plan else ""
+        plan_id = asked.plan_id if self.by_plan or self.desk else ""
         if call.can_ask:
             if not call.asks_between:
                 return await self._asked_now(tag, asked, before, call)
             if call.params.input_responses is None:
                 return self._question(tag, asked, before, call)
             plan_id = self._answered(call)
+        elif self.desk:
+            plan_id = await self._on_the_desk(self.desk, tag, asked, before, call)
         elif not plan_id:
             raise self._no_person(tag, asked, before, call)
         plan = self.plans.take(plan_id, principal=call.principal, tag=tag.id, value=asked.value)
@@ -163,11 +170,39 @@ class WriteGate:
         except (ValueError, KeyError, TypeError):
             raise WriteRefusedError("the answer came without its question's state") from None
 
+    async def _on_the_desk(self, desk: ApprovalDesk, tag: Tag, asked: WriteTag, before: Value, call: Call) -> str:
+        """Lay it on the operator's desk (or come back to it) and wait as long as a client's patience lasts."""
+        plan_id = asked.plan_id
+        if not plan_id:
+            plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
+            desk.put(self._request(plan_id, tag, asked, before, call))
+        if await desk.wait(plan_id, _PATIENCE_S):
+            return plan_id
+        raise ConfirmationRequiredError(
+            f"an operator has not yet decided on: {_question(tag, asked.value, before)}",
+            hint=f"Call again with plan_id {plan_id} to wait on; it expires {LIFETIME.seconds} s after the first call",
+        )
+
+    def _request(self, plan_id: str, tag: Tag, asked: WriteTag, before: Value, call: Call) -> WriteRequest:
+        now = self.clock()
+        return WriteRequest(
+            id=plan_id,
+            tag=tag.id,
+            description=tag.description,
+            unit=tag.unit,
+            before=before,
+            value=asked.value,
+            principal=call.principal,
+            client=call.client,
+            asked=now,
+            expires=now + LIFETIME,
+        )
+
     def _no_person(self, tag: Tag, asked: WriteTag, before: Value, call: Call) -> WriteRefusedError:
         if not self.by_plan:
             return WriteRefusedError(
                 "a person must approve each write, and this client cannot ask one",
-                hint="Use a client with elicitation, or let the operator start the server with --approve plan",
+                hint="Use a client with elicitation, or let the operator start the console, or --approve plan",
             )
         plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
         return ConfirmationRequiredError(

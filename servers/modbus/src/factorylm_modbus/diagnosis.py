@@ -19,8 +19,8 @@ from factorylm_modbus.dialect import DeviceOptions, units_of
 from factorylm_modbus.endpoint import Endpoint, Link
 from factorylm_modbus.identification import identity_of
 from factorylm_modbus.layout import Place
-from factorylm_modbus.line import Answer
-from factorylm_modbus.pdu import ModbusRefusedError, Request
+from factorylm_modbus.pdu import Answer, ModbusRefusedError, Request
+from factorylm_modbus.plan import Span
 from factorylm_modbus.session import Session
 from factorylm_modbus.values import decodings
 
@@ -96,9 +96,12 @@ class Ladder:
         self._passed("connection", f"{how} connection to {self.endpoint}")
 
     async def _unit(self) -> None:
-        place = next(iter(self.places), None)
-        unit, table, start = (place.span.unit, place.span.table, place.span.start) if place else self._anywhere()
-        answer = await self._answer(pdu.read(unit, table, start, 1))
+        span = self.places[0].span if self.places else self._first_of(Table.HOLDING_REGISTER)
+        if span is None:
+            self._add("unit", "skipped", "no tag to ask for, and holding register 1 is forbidden")
+            return
+        unit = span.unit
+        answer = await self._answer(pdu.read(unit, span.table, span.start, 1))
         if isinstance(answer, ModbusRefusedError) and answer.exception in _GATEWAY:
             self._failed("unit", f"unit {unit}: {answer.message}", answer.hint)
         if isinstance(answer, DeviceError) and not isinstance(answer, ModbusRefusedError):
@@ -111,8 +114,11 @@ class Ladder:
         """Which tables there are: any answer is a sign, a refusal with exception 1 is a no."""
         said = []
         for table, function in pdu.READ.items():
-            start = next((place.span.start for place in self.places if place.span.table is table), 0)
-            answer = await self._answer(pdu.read(self.endpoint.unit, table, start, 1))
+            span = self._first_of(table)
+            if span is None:
+                said.append(f"FC{function} {table} not asked (forbidden)")
+                continue
+            answer = await self._answer(pdu.read(span.unit, table, span.start, 1))
             said.append(f"FC{function} {table} {_in_short(answer)}")
             if isinstance(answer, NotConnectedError):
                 break
@@ -169,10 +175,15 @@ class Ladder:
 
     async def _scan(self, units: Sequence[int]) -> None:
         found = []
+        at = self._first_of(Table.HOLDING_REGISTER)
+        if at is None:
+            self._add("unit scan", "skipped", "holding register 1, which it would ask for, is forbidden")
+            return
         for unit in units:
             session = self.scan_session(_SCAN_PATIENCE_S)
+            request = pdu.read(unit, at.table, at.start, 1)
             try:
-                [answer] = await session.ask([pdu.read(unit, *self._anywhere()[1:], 1)], self._deadline())
+                [answer] = await session.ask([request], self._deadline(1.5 * _SCAN_PATIENCE_S))
             except DeviceError:
                 continue
             finally:
@@ -204,11 +215,16 @@ class Ladder:
             return error
         return answer
 
-    def _anywhere(self) -> tuple[int, Table, int]:
-        return self.endpoint.unit, Table.HOLDING_REGISTER, 0
+    def _first_of(self, table: Table) -> Span | None:
+        """Where to ask for something of `table`: a tag's place, or its first address unless that is forbidden."""
+        for place in self.places:
+            if place.span.table is table:
+                return place.span
+        first = Span(self.endpoint.unit, table, 0, 1)
+        return None if self.options.forbids(first) else first
 
-    def _deadline(self) -> float:
-        return asyncio.get_running_loop().time() + self.budget_s
+    def _deadline(self, budget_s: float | None = None) -> float:
+        return asyncio.get_running_loop().time() + (budget_s or self.budget_s)
 
     def _add(self, name: str, outcome: Outcome, evidence: str, next_step: str = "") -> None:
         self.rungs.append(Rung(name=name, outcome=outcome, evidence=evidence, next_step=next_step))

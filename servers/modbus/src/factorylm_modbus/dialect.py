@@ -156,11 +156,21 @@ def check_device(device: Device) -> None:
 def check_tag(tag: Tag, device: Device) -> None:
     """Address, type, and the device's limits."""
     address = parse(tag.address, tag.type)
-    check_fit(tag, address, TagOptions.model_validate(tag.options), options_of(device))
+    check_fit(tag, address, TagOptions.model_validate(tag.options), options_of(device), Link(device.scheme))
 
 
-def check_fit(tag: Tag, address: Address, own: TagOptions, options: DeviceOptions) -> None:
+def check_fit(tag: Tag, address: Address, own: TagOptions, options: DeviceOptions, link: Link) -> None:
     """The tag's keys fit its address, and its address the device."""
+    _check_device_fits(address, options, link)
+    _check_order(address, own)
+    if own.bits and (address.bits is not None or address.type not in (DataType.UINT, DataType.UDINT)):
+        raise ValueError(f"bits name the single bits of a UINT or UDINT, not of {address.canonical}")
+    _check_writable(tag, address, own)
+
+
+def _check_device_fits(address: Address, options: DeviceOptions, link: Link) -> None:
+    if link.is_rtu and address.unit is not None and not 1 <= address.unit <= 247:
+        raise ValueError(f"unit {address.unit} is no single device on a serial line; units are 1 to 247")
     span = Span(0, address.table, address.offset, address.offset + address.count)
     if range_ := options.forbids(span):
         raise ValueError(f"{address.canonical} lies in the forbidden range {range_}")
@@ -168,19 +178,19 @@ def check_fit(tag: Tag, address: Address, own: TagOptions, options: DeviceOption
         raise ValueError(
             f"{address.canonical} takes {span.size} registers, one request of this device {options.max_registers}"
         )
+
+
+def _check_order(address: Address, own: TagOptions) -> None:
     if own.byte_order and address.order and own.byte_order != address.order:
         raise ValueError(f"the address says {address.order}, byte_order says {own.byte_order}")
     order = own.byte_order or address.order
     if address.type is DataType.STRING and order not in (None, ByteOrder.ABCD, ByteOrder.BADC):
         raise ValueError("a STRING is ABCD (first character in the high byte) or BADC (in the low byte)")
-    if own.bits and (address.bits is not None or address.type not in (DataType.UINT, DataType.UDINT)):
-        raise ValueError(f"bits name the single bits of a UINT or UDINT, not of {address.canonical}")
-    _check_writable(tag, address, own)
 
 
 def _check_writable(tag: Tag, address: Address, own: TagOptions) -> None:
     if tag.write and not address.table.writable:
-        raise ValueError(f"has write limits, but a {address.table} is read-only in Modbus")
+        raise ValueError(f"has write limits, but {address.table} is read-only in Modbus")
     if tag.write and own.bits:
         raise ValueError("has write limits and named bits; give each bit that may be written its own tag")
 

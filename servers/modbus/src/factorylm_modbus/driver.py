@@ -27,8 +27,8 @@ from factorylm_modbus.diagnosis import Ladder
 from factorylm_modbus.dialect import DeviceOptions, options_of
 from factorylm_modbus.endpoint import Endpoint, Link, parse_url
 from factorylm_modbus.identification import identity_of
-from factorylm_modbus.layout import Layout, Misplaced, Place, place_of, readings_of
-from factorylm_modbus.line import Answer
+from factorylm_modbus.layout import Layout, Misplaced, Place, place_of, readings_of, units_named
+from factorylm_modbus.pdu import Answer
 from factorylm_modbus.plan import Block, Span, between, halves
 from factorylm_modbus.profile import browse_profiles
 from factorylm_modbus.session import Manners, Session
@@ -59,6 +59,7 @@ class ModbusDriver:
     _endpoint: Endpoint = field(init=False)
     _options: DeviceOptions = field(init=False)
     _session: Session = field(init=False)
+    _units: frozenset[int] = field(init=False)
     _closed: set[Span] = field(default_factory=set)  # what the device refused to be asked for in one request
     _layout: Layout | None = None
 
@@ -66,6 +67,7 @@ class ModbusDriver:
         self._endpoint = parse_url(self.device.url)
         self._options = options_of(self.device)
         self._session = _session(self.device, self._endpoint, self._options)
+        self._units = units_named(self.device, self._endpoint)
 
     async def identify(self) -> Identity:
         """FC43/14; empty where the device has no such service."""
@@ -94,8 +96,8 @@ class ModbusDriver:
         try:
             await self._session.ask_once(request, self._deadline())
         except pdu.ModbusRefusedError as error:
-            if request.function == pdu.MASK_WRITE and error.exception == _NO_SUCH_FUNCTION:
-                raise _no_mask_write(tag) from error
+            if error.exception == _NO_SUCH_FUNCTION:
+                raise _no_such_write(tag, request) from error
             raise
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
@@ -130,7 +132,7 @@ class ModbusDriver:
         return self._layout
 
     def _place(self, tag: Tag) -> Place | Misplaced:
-        return place_of(tag, self._options, self._endpoint.unit)
+        return place_of(tag, self._options, self._endpoint, self._units)
 
     def _noted(
         self,
@@ -148,7 +150,7 @@ class ModbusDriver:
             for index in block.wanted:
                 found[index] = block.span, answer
             if isinstance(answer, bytes):
-                self._closed.discard(block.span)
+                self._reopen(block.span)
             elif _worth_parting(answer):
                 self._close(block.span)
         return doubtful
@@ -186,6 +188,12 @@ class ModbusDriver:
     def _close(self, span: Span) -> None:
         if len(self._closed) < _MOST_REMEMBERED:
             self._closed.add(span)
+
+    def _reopen(self, span: Span) -> None:
+        """What was refused and now answers may share a request again."""
+        if self._closed and span in self._closed:
+            self._closed.remove(span)
+            self._layout = None
 
     def _deadline(self) -> float:
         return asyncio.get_running_loop().time() + self.device.timeout_s
@@ -226,7 +234,14 @@ def _request(place: Place, raw: Value, *, multiple: bool) -> pdu.Request:
     return pdu.write_registers(unit, offset, data)
 
 
-def _no_mask_write(tag: Tag) -> DeviceRefusedError:
+def _no_such_write(tag: Tag, request: pdu.Request) -> DeviceRefusedError:
+    """The device lacks the service; what else there is."""
+    if request.function != pdu.MASK_WRITE:
+        return DeviceRefusedError(
+            f"the device has no function {request.function} to write {tag.id} with",
+            hint='Some devices know only one of the two kinds: try write_function = "multiple", or "single"',
+            quality=Quality.BadWriteNotSupported,
+        )
     return DeviceRefusedError(
         f"{tag.id} is part of a register, and the device has no mask write (FC22) to change only that part",
         hint="Reading the register and writing it back races the device's own program, so it is not done; "

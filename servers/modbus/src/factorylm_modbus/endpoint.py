@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from factorylm_schema import nearest
@@ -63,6 +64,7 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+@lru_cache(maxsize=1024)
 def parse_url(url: str) -> Endpoint:
     """The endpoint `url` names; ValueError with the right form where it names none."""
     link = _link(url)

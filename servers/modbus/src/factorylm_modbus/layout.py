@@ -1,19 +1,19 @@
 """Which registers a set of tags needs, and what each tag's registers say when they have come. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import count
 from operator import is_
 
-from factorylm_schema import Quality, Reading, Tag, Value
+from factorylm_schema import Device, Quality, Reading, Tag, Value
 from factorylm_skill.engineering import to_reading
 from pydantic import ValidationError
 
 from factorylm_modbus.address import Address, ByteOrder, DataType, parse, parse_range
 from factorylm_modbus.dialect import DeviceOptions, TagOptions, check_fit
-from factorylm_modbus.line import Answer
-from factorylm_modbus.pdu import Request, bit
+from factorylm_modbus.endpoint import Endpoint
+from factorylm_modbus.pdu import Answer, Request, bit
 from factorylm_modbus.plan import Block, Span, plan
 from factorylm_modbus.values import decode, decoder
 
@@ -42,12 +42,23 @@ class Misplaced:
     hint: str = ""
 
 
-def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
-    """The place of `tag`; a raw address typed by a model is checked here like one in the plant file."""
+def units_named(device: Device, endpoint: Endpoint) -> frozenset[int]:
+    """The unit ids that the plant file names for `device`."""
+    own = [parse(tag.address, tag.type).unit for tag in device.tags.values()]
+    return frozenset({endpoint.unit, *(unit for unit in own if unit is not None)})
+
+
+def place_of(tag: Tag, options: DeviceOptions, endpoint: Endpoint, units: Container[int]) -> Place | Misplaced:
+    """The place of `tag`.
+
+    A raw address (no name) is typed by a model: it is checked like one in the plant file, and may only ask the
+    units named there, because behind one gateway there can be other people's devices.
+    """
     try:
         address = parse(tag.address, tag.type)
         own = TagOptions.model_validate(tag.options)
-        check_fit(tag, address, own, options)
+        check_fit(tag, address, own, options, endpoint.link)
+        _check_unit(tag, address, units)
     except ValidationError as error:
         return Misplaced(tag=tag, quality=Quality.BadConfigurationError, problem=str(error.errors()[0]["msg"]))
     except ValueError as error:
@@ -57,7 +68,7 @@ def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
             problem=str(error),
             hint="Nothing was asked of the device for this tag; correct the address",
         )
-    unit = unit if address.unit is None else address.unit
+    unit = endpoint.unit if address.unit is None else address.unit
     order, told = order_of(address, own, options)
     return Place(
         tag=tag,
@@ -69,6 +80,11 @@ def place_of(tag: Tag, options: DeviceOptions, unit: int) -> Place | Misplaced:
         told=address.told,
         decode=_decoder(address, order, own.bits),
     )
+
+
+def _check_unit(tag: Tag, address: Address, units: Container[int]) -> None:
+    if not tag.name and address.unit is not None and address.unit not in units:
+        raise ValueError(f"unit {address.unit} is not one that the plant file names for {tag.device}")
 
 
 def order_of(address: Address, own: TagOptions, options: DeviceOptions) -> tuple[ByteOrder, bool]:

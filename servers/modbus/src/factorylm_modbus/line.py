@@ -7,14 +7,12 @@ loop a question instead of one of the waiting task, which is most of what an asy
 import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias, cast
+from typing import cast
 
 from factorylm_schema import BadReplyError, DeviceError, DeviceTimeoutError, NotConnectedError
 
 from factorylm_modbus.framing import Frame, Framing
-from factorylm_modbus.pdu import Request, answer_of
-
-Answer: TypeAlias = bytes | DeviceError
+from factorylm_modbus.pdu import Answer, Request, answer_of
 
 
 @dataclass(kw_only=True)
@@ -23,7 +21,7 @@ class Batch:
 
     requests: Sequence[Request]
     answers: list[Answer | None] = field(init=False)
-    suspects: set[int] = field(default_factory=set)  # unanswered when a connection was given up
+    suspects: list[int] = field(default_factory=list)  # unanswered when a connection was given up, latest last
 
     def __post_init__(self) -> None:
         self.answers = [None] * len(self.requests)
@@ -220,7 +218,7 @@ class Line(asyncio.Protocol):
         self.drop()
         if self._done is not None and not self._done.done():
             assert self._batch is not None
-            self._batch.suspects.update(self._asked.values())
+            self._batch.suspects.extend(self._asked.values())
             self._done.set_exception(error)
 
     def _rest(self) -> None:

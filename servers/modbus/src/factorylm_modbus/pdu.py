@@ -3,8 +3,9 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from factorylm_schema import BadReplyError, DeviceRefusedError, Quality
+from factorylm_schema import BadReplyError, DeviceError, DeviceRefusedError, Quality
 
 from factorylm_modbus.address import Table
 
@@ -37,6 +38,10 @@ class Request:
     def function(self) -> int:
         """The function code."""
         return self.pdu[0]
+
+
+Answer: TypeAlias = bytes | DeviceError
+"""What a request brought: the answer behind its function code, or why there is none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import NamedTuple
 
 from factorylm_modbus.address import Table
@@ -91,7 +91,9 @@ def halves(block: Block, wanted: Sequence[Span]) -> tuple[Block, Block] | None:
     spans = sorted({wanted[i] for i in inside})
     if len(spans) < 2:
         return None
-    cut = max(range(1, len(spans)), key=lambda at: (_gap(spans, at), -abs(2 * at - len(spans))))
+    covered = list(accumulate((span.end for span in spans), max))
+    gaps = [(spans[at].start - covered[at - 1], -abs(2 * at - len(spans))) for at in range(1, len(spans))]
+    cut = 1 + max(range(len(gaps)), key=gaps.__getitem__)
     first = [i for i in inside if wanted[i] < spans[cut]]
     return _block(first, wanted), _block([i for i in inside if wanted[i] >= spans[cut]], wanted)
 
@@ -177,7 +179,3 @@ def _block(taken: Sequence[int], wanted: Sequence[Span]) -> Block:
     first = wanted[taken[0]]
     end = max(wanted[i].end for i in taken)
     return Block(span=Span(first.unit, first.table, first.start, end), wanted=tuple(taken))
-
-
-def _gap(spans: Sequence[Span], at: int) -> int:
-    return spans[at].start - max(span.end for span in spans[:at])

@@ -15,15 +15,14 @@ from factorylm_schema import (
     BadReplyError,
     DeviceError,
     DeviceTimeoutError,
-    MissingPartError,
     NotConnectedError,
     OutcomeUnknownError,
 )
 
 from factorylm_modbus.endpoint import Endpoint, Link, SerialLine
 from factorylm_modbus.framing import Mbap, Rtu
-from factorylm_modbus.line import Answer, Batch, Line
-from factorylm_modbus.pdu import ModbusRefusedError, Request, echo
+from factorylm_modbus.line import Batch, Line
+from factorylm_modbus.pdu import Answer, ModbusRefusedError, Request, echo
 
 _STILL_WORKING = 5  # exception 5: taken, not yet done
 
@@ -130,7 +129,7 @@ class Session:
     def _worth_a_second(self, batch: Batch, failure: DeviceError, deadline: float) -> bool:
         """There is time, and the first attempt got as far as a connection."""
         left_s = deadline - asyncio.get_running_loop().time()
-        only_silent_ones = isinstance(failure, DeviceTimeoutError) and batch.suspects.issuperset(batch.open())
+        only_silent_ones = isinstance(failure, DeviceTimeoutError) and set(batch.suspects) >= set(batch.open())
         needed_s = self.manners.patience_s if only_silent_ones else 0.05
         if self._doubted is not None:
             needed_s += self.manners.late_reply_s
@@ -141,8 +140,8 @@ class Session:
     def _doubt(self, batch: Batch) -> None:
         """An answer is outstanding on a line where answers carry no number: it must pass before the next."""
         if self.endpoint.link.is_rtu:
-            suspect = next(iter(batch.suspects), 0)
-            self._doubted = batch.requests[suspect].unit
+            latest = batch.suspects[-1] if batch.suspects else 0
+            self._doubted = batch.requests[latest].unit
             self._doubted_until = asyncio.get_running_loop().time() + self.manners.late_reply_s
 
     async def _settle(self, line: Line, deadline: float) -> None:
@@ -248,7 +247,8 @@ async def _open_serial(serial: SerialLine, manners: Manners) -> Line:
             stopbits=serial.stopbits,
         )
     except RuntimeError as error:
-        raise MissingPartError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
+        # A failure of this device alone: the tags of others are still read
+        raise UnreachableError("serial ports need pyserial", hint="pip install 'factorylm-modbus[serial]'") from error
     await asyncio.sleep(0)  # its reader is set up in the next turn of the loop
     line = cast("Line", protocol)
     line.connection_made(transport)

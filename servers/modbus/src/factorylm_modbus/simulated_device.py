@@ -37,7 +37,8 @@ class SimulatedDevice:
     units: frozenset[int] = frozenset({1})
     identity: dict[int, str] = field(default_factory=_identity)
     max_registers: int = 125
-    masks: bool = True  # has FC22
+    unsupported: frozenset[int] = frozenset()  # function codes refused with exception 1
+    scripted: dict[int, bytes] = field(default_factory=dict)  # function codes with a fixed answer
     refusal: int = 4  # exception code of the fault `refuse`
     silent_functions: frozenset[int] = frozenset()
     silent_at: int | None = None  # reads from this address are not answered
@@ -80,13 +81,17 @@ class SimulatedDevice:
 
     def _dispatched(self, pdu: bytes) -> bytes:
         function = pdu[0]
+        if function in self.unsupported:
+            raise _RefusedError(_ILLEGAL_FUNCTION)
+        if function in self.scripted:
+            return self.scripted[function]
         if table := _TABLES.get(function):
             return self._read(table, *struct.unpack(">BHH", pdu))
         if function in (5, 6):
             return self._write_one(pdu)
         if function in (15, 16):
             return self._write_many(pdu)
-        if function == 22 and self.masks:
+        if function == 22:
             return self._mask(pdu)
         if function == 43 and pdu[1] == 14:
             return self._identified(pdu)

@@ -1,4 +1,4 @@
-"""A Modbus device on loopback: the small live pump, and switches that make it misbehave.
+"""A Modbus device on loopback: a small live process, and switches that make it misbehave.
 
 Speaks TCP (pipelined requests are answered in order) and RTU over TCP. Every fault kind makes sense here; on RTU,
 which has no transaction numbers, `wrong-sequence` answers another function. Like a bridge to a serial bus, the RTU
@@ -11,75 +11,39 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import cast
 
 from factorylm_skill.faults import FaultKind
+from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_pump import Pump
 from factorylm_skill.simulation import Simulation
 
-from factorylm_modbus.address import ByteOrder, Table, parse
 from factorylm_modbus.endpoint import Link
 from factorylm_modbus.framing import checksum
-from factorylm_modbus.pump import MODES, Pump
 from factorylm_modbus.simulated_device import SimulatedDevice
-from factorylm_modbus.values import encode
+from factorylm_modbus.stations import pump_plant, pump_station, station_of
 
 HOST = "127.0.0.1"
 _TRICKLE_S = 0.002
 _GATEWAY_SILENT = 11  # what a TCP gateway answers for a unit that is not there
 
-_PLANT_URL = "modbus-tcp://127.0.0.1:502?unit=1"
-
 
 @asynccontextmanager
 async def simulate(
-    *, port: int = 0, clock: Callable[[], float] = time.monotonic, link: Link = Link.TCP
+    *,
+    port: int = 0,
+    process: LiveProcess | None = None,
+    device: str = "pump1",
+    clock: Callable[[], float] = time.monotonic,
+    link: Link = Link.TCP,
 ) -> AsyncIterator[Simulation]:
-    """The simulated pump station (factorylm_skill.simulation.Simulates)."""
-    device = pump_station(Pump(clock))
-    async with serving(device, port=port, link=link) as bound:
-        text = files("factorylm_modbus").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
-        plant = text.replace(_PLANT_URL, f"{link}://{HOST}:{bound}?unit=1")
-        yield Simulation(plant_toml=plant, faults=device.faults)
-
-
-def pump_station(pump: Pump) -> SimulatedDevice:
-    """The pump as a Modbus device: its registers follow it, and writing them steers it."""
-    device = SimulatedDevice(refresh=lambda memory: _show(pump, memory), written=lambda at: _steer(pump, device, at))
-    device.define(Table.HOLDING_REGISTER, 0, 40)
-    device.define(Table.INPUT_REGISTER, 0, 8)
-    device.define(Table.DISCRETE_INPUT, 0, 8)
-    device.define(Table.COIL, 0, 8)
-    return device
-
-
-def _show(pump: Pump, memory: SimulatedDevice) -> None:
-    pump.advance()
-    warm = pump.bearing_temperature > 80
-    status = pump.running | (pump.mode == 2) << 1 | warm << 2
-    for at, word in enumerate((round(pump.speed), pump.setpoint, pump.mode, status)):
-        memory.put(Table.HOLDING_REGISTER, at, word)
-    for address, value in (
-        ("holding-register:11:REAL", pump.current),
-        ("holding-register:13:REAL", pump.flow),
-        ("holding-register:15:REAL", pump.pressure),
-        ("holding-register:21:STRING[16]", pump.nameplate),
-        ("input-register:1:INT", float(round(pump.bearing_temperature * 10))),
-    ):
-        place = parse(address)
-        memory.put_bytes(place.table, place.offset, encode(value, place, ByteOrder.ABCD))
-    memory.put(Table.DISCRETE_INPUT, 0, int(pump.running))
-    memory.put(Table.COIL, 0, int(pump.beacon))
-
-
-def _steer(pump: Pump, memory: SimulatedDevice, at: tuple[Table, int]) -> None:
-    value = memory.get(*at)
-    if at == (Table.HOLDING_REGISTER, 1):
-        pump.setpoint = value
-    elif at == (Table.HOLDING_REGISTER, 2) and value in MODES:
-        pump.mode = value
-    elif at == (Table.COIL, 0):
-        pump.beacon = bool(value)
+    """The simulated pump, or `process` (factorylm_skill.simulation.Simulates)."""
+    station = station_of(process) if process else None
+    simulated = station.device() if station else pump_station(Pump(clock))
+    async with serving(simulated, port=port, link=link) as bound:
+        url = f"{link}://{HOST}:{bound}?unit=1"
+        plant = station.plant(url, device) if station else pump_plant(url)
+        yield Simulation(plant_toml=plant, faults=simulated.faults)
 
 
 @dataclass
