@@ -128,7 +128,9 @@ def _add_propose(parser: argparse.ArgumentParser) -> None:
 def _read(options: argparse.Namespace) -> "Journal":
     from factorylm_alarms.files import allowed_path
     from factorylm_alarms.journal import read_journal
+    from factorylm_alarms.memory import keep_freed_memory
 
+    keep_freed_memory()
     logs = options.log if isinstance(options.log, list) else [options.log]
     order = getattr(options, "date_order", None)
     bar = ProgressBar(sys.stderr)
