@@ -25,7 +25,7 @@ NO_CERTIFICATE = "Targets are approximate; these figures are candidates for revi
 
 def report_json(analysis: Analysis) -> Json:
     """Everything, complete: nothing in it is cut."""
-    journal, rates = analysis.journal, analysis.rates
+    journal = analysis.journal
     return {
         "log": journal.name,
         "log_id": journal.log_id,
@@ -38,6 +38,31 @@ def report_json(analysis: Analysis) -> Json:
         "alarms": len(analysis.ranking),
         "rejected": journal.quality.rejected,
         "duplicates": journal.quality.duplicates,
+        **_rates(analysis),
+        "floods": {name: [flood_json(journal, one) for one in found] for name, found in analysis.floods.items()},
+        "time_in_flood_pct": analysis.time_in_flood_pct,
+        "consoles": [console_json(analysis, number) for number in range(len(analysis.consoles))],
+        **_lists(analysis),
+        "acknowledge_s": None
+        if analysis.ack_s is None
+        else dict(zip(("median", "p90", "p99"), analysis.ack_s, strict=True)) | {"count": analysis.acks},
+        "changes": [{"class": kind, "what": what, "rows": rows} for kind, what, rows in journal.changes],
+        "families": None if analysis.families is None else families_json(journal, analysis.families),
+        "findings": [
+            {"kind": one.kind, "alarms": list(one.alarms), "text": one.text, "evidence": _timed(journal, one.evidence)}
+            for one in analysis.findings
+        ],
+        "data_quality": quality_json(journal),
+        "definitions": {**measures.DEFINITION_TEXTS, **flood_definitions.DEFINITION_TEXTS},
+        "targets": TARGETS,
+        "note": NO_CERTIFICATE,
+    }
+
+
+def _rates(analysis: Analysis) -> Json:
+    """Counts by the clock."""
+    journal, rates = analysis.journal, analysis.rates
+    return {
         "hours": journal.hours,
         "per_hour": rates.per_hour,
         "per_hour_without_silences": _rate_without_silences(journal),
@@ -49,9 +74,12 @@ def report_json(analysis: Analysis) -> Json:
         "peak_day": rates.peak_day,
         "share_of_10min_over_10_pct": None if rates.share_over_10 is None else 100 * rates.share_over_10,
         "mean_daily_worst_10min": rates.mean_daily_worst_10min,
-        "floods": {name: [flood_json(journal, one) for one in found] for name, found in analysis.floods.items()},
-        "time_in_flood_pct": analysis.time_in_flood_pct,
-        "consoles": [console_json(analysis, number) for number in range(len(analysis.consoles))],
+    }
+
+
+def _lists(analysis: Analysis) -> Json:
+    """Which alarms: the most frequent, the chattering, the fleeting, the stale; priorities."""
+    return {
         "top": [
             {"alarm": analysis.name(alarm), "count": count, "share_pct": analysis.share_pct(count)}
             for alarm, count in analysis.ranking[:TOP]
@@ -71,20 +99,7 @@ def report_json(analysis: Analysis) -> Json:
             for alarm, count, share in analysis.fleeting
         ],
         "stale": {"low": analysis.stale.low, "point": analysis.stale.point, "high": analysis.stale.high},
-        "priority_pct": priority_pct(journal),
-        "acknowledge_s": None
-        if analysis.ack_s is None
-        else dict(zip(("median", "p90", "p99"), analysis.ack_s, strict=True)) | {"count": analysis.acks},
-        "changes": [{"class": kind, "what": what, "rows": rows} for kind, what, rows in journal.changes],
-        "families": None if analysis.families is None else families_json(journal, analysis.families),
-        "findings": [
-            {"kind": one.kind, "alarms": list(one.alarms), "text": one.text, "evidence": _timed(journal, one.evidence)}
-            for one in analysis.findings
-        ],
-        "data_quality": quality_json(journal),
-        "definitions": {**measures.DEFINITION_TEXTS, **flood_definitions.DEFINITION_TEXTS},
-        "targets": TARGETS,
-        "note": NO_CERTIFICATE,
+        "priority_pct": priority_pct(analysis.journal),
     }
 
 
