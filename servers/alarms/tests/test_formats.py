@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -300,3 +301,19 @@ def test_rows_that_are_no_alarms_are_classified_before_anything_is_counted(tmp_p
     }
     assert found["data_quality"]["unknown_words"] == {"EVENT": 1, "peculiar": 1}
     assert {one["class"] for one in found["changes"]} == {"suppression", "setting change"}
+
+
+def test_a_column_that_names_the_alarm_keeps_two_alarms_of_one_source_apart(tmp_path):
+    rows = "Time,Source,Alarm,State,Severity,Message\n"
+    for minute, name in enumerate(("VIB_HI", "TEMP_HI", "VIB_HI")):
+        rows += f"2026-01-05T09:{minute:02}:00Z,drive1,{name},ACTIVE,500,text\n"
+        rows += f"2026-01-05T09:{minute:02}:30Z,drive1,{name},RETURN,500,text\n"
+    for header, expected in (("", 2), ("Time,Name,Alarm", 2)):
+        log = tmp_path / "log.csv"
+        text = rows.replace("Time,Source,Alarm", header) if header else rows
+        log.write_text(text, encoding="utf-8")
+        assert main(["report", str(log), "--json", str(tmp_path / "r.json")]) == 0
+        assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["alarms"] == expected
+    log.write_text("\n".join(line.replace(",drive1", "").replace("Source,", "") for line in rows.splitlines()) + "\n")
+    assert main(["report", str(log), "--json", str(tmp_path / "r.json")]) == 0
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))["alarms"] == 2

@@ -23,7 +23,7 @@ from factorylm_alarms.stamps import number_unit
 ROLE_WORDS = {
     "time": "timestamp time datetime ts eventtime stamp zeitstempel zeit date datum horodatage fecha".split(),
     "source": "source tag tagname sourcename point quelle variable module item object name alarmname".split(),
-    "condition": "condition alarmtype type subcondition zustand conditionname block limit".split(),
+    "condition": "alarm alarmid condition alarmtype type subcondition zustand conditionname block limit".split(),
     "event": "event action state status ereignis eventtype alarmstate alarmevent change".split(),
     "area": "area unit console plant plantarea anlage bereich station operatorposition".split(),
     "priority": "priority severity prio priorität level".split(),
@@ -131,6 +131,9 @@ def _generic(dialect: Dialect) -> Mapping:
     condition = event if ending else roles.get("condition")
     if condition == event and not ending:
         condition = None
+    if source is None:
+        # a column that names alarms is enough to tell them apart
+        source, condition = condition, None
     if source is None or not (interval or (time and event is not None)):
         raise _unknown(header, columns, roles, time, event)
     return Mapping(
