@@ -18,7 +18,7 @@ from workspace.members import ROOT
 FENCE = re.compile(r"^```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"<!-- file: (?P<name>[\w./-]+) -->\s*$")
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]{5,}) -->\s*$")
-RUN = {"sh", "console", "python"}
+RUN = {"sh", "bash", "console", "python"}
 CHECKED = {"toml": tomllib.loads, "json": json.loads}
 BLOCK_TIMEOUT_S = 120
 
@@ -83,7 +83,7 @@ def run_block(block: Block, folder: Path, place: str) -> None:
             shown = run(["sh", "-eu", "-c", command], folder, place)
             assert matches(expected, told(shown)), f"{place}: `{command}` printed\n{told(shown)}"
         return
-    program = ["sh", "-eu", "-c", block.text] if block.language == "sh" else [sys.executable, "-c", block.text]
+    program = ["sh", "-eu", "-c", block.text] if block.language in {"sh", "bash"} else [sys.executable, "-c", block.text]
     done = run(program, folder, place)
     assert done.returncode == 0, f"{place} ended with {done.returncode}:\n{done.stdout}"
 
