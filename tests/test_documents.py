@@ -83,8 +83,8 @@ def run_block(block: Block, folder: Path, place: str) -> None:
             shown = run(["sh", "-eu", "-c", command], folder, place)
             assert matches(expected, told(shown)), f"{place}: `{command}` printed\n{told(shown)}"
         return
-    program = ["sh", "-eu", "-c", block.text] if block.language in {"sh", "bash"} else [sys.executable, "-c", block.text]
-    done = run(program, folder, place)
+    program = [sys.executable] if block.language == "python" else ["sh", "-eu"]
+    done = run([*program, "-c", block.text], folder, place)
     assert done.returncode == 0, f"{place} ended with {done.returncode}:\n{done.stdout}"
 
 
