@@ -1,0 +1,152 @@
+"""The running router: configuration that may change, state, providers, and a clean end."""
+
+import asyncio
+import gc
+import logging
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from factorylm_router.attempt import Desk
+from factorylm_router.config import Config, load_config
+from factorylm_router.errors import ConfigError
+from factorylm_router.gateway import Gateway
+from factorylm_router.journal import Journal
+from factorylm_router.server import Front, drained
+from factorylm_router.state import State, open_state
+from factorylm_router.upstream import Providers
+from factorylm_router.wire.lines import Surface
+
+log = logging.getLogger("factorylm.router")
+RELOAD_POLL_S = 1.0
+
+
+class Service:
+    """One router process. Enter it to serve; leaving drains it."""
+
+    def __init__(self, path: Path, config: Config | None = None) -> None:
+        self.path = path
+        self.config = config or load_config(path)
+        self.state: State = open_state(self.config.server.state)
+        self.journal = Journal(_journal_base(self.config.server.state))
+        self.reload_trouble = ""
+        self.port = 0
+        self._old: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Service"]:
+        await self.state.open()
+        await self._book_unfinished()
+        self.providers = Providers(self.config)
+        self.gateway = Gateway(Desk(self.config, self.providers, self.journal), self.state)
+        self.front = Front(self.gateway, self.guess)
+        runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, keepalive_timeout=75)
+        await runner.setup()
+        try:
+            await self._listen(runner)
+            watching = asyncio.create_task(self._watch_config())
+            try:
+                yield self
+            finally:
+                watching.cancel()
+                self.front.draining = True
+                await drained(self.gateway, self.config.server.drain_s)
+        finally:
+            await runner.cleanup()
+            await self.gateway.settled()
+            await self.providers.close()
+            self.journal.close()
+            await self.state.close()
+
+    def _app(self) -> web.Application:
+        app = web.Application(client_max_size=int(self.config.server.max_body_mb * 1_000_000))
+        app.add_routes(self.front.routes())
+        return app
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        site = web.TCPSite(runner, self.config.server.host, self.config.server.port, backlog=4096)
+        try:
+            await site.start()
+        except OSError as error:
+            where = f"{self.config.server.host}:{self.config.server.port}"
+            raise ConfigError(
+                f"cannot listen on {where}: {error.strerror}", hint="choose another server.port"
+            ) from error
+        self.port = runner.addresses[0][1]
+
+    async def _book_unfinished(self) -> None:
+        """Attempts of a run that was killed are booked with their estimate; a provider's statement settles them."""
+        rows = self.journal.unfinished()
+        if rows:
+            log.warning("%d attempts of the last run had not been booked when it ended", len(rows))
+        for row in rows:
+            await self.state.settle(row.key, row.request_id, [row])
+        await self.state.rows(limit=1)  # on disk before the journal forgets
+        self.journal.start()
+
+    def guess(self, surface: Surface, body: dict[str, Any]) -> str:
+        return "unknown"
+
+    async def _watch_config(self) -> None:
+        seen = _stamp(self.path)
+        while True:
+            await asyncio.sleep(RELOAD_POLL_S)
+            stamp = _stamp(self.path)
+            if stamp != seen:
+                seen = stamp
+                self.reload()
+
+    def reload(self) -> bool:
+        """Take over the changed file; a file that makes no sense changes nothing and is told why."""
+        try:
+            config = load_config(self.path)
+            desk = Desk(config, Providers(config), self.journal)
+        except ConfigError as error:
+            self.reload_trouble = str(error)
+            log.error("configuration not taken over, the old one stays: %s", error)
+            return False
+        self.reload_trouble = ""
+        old, self.providers = self.providers, desk.providers
+        self.config, self.gateway.desk = config, desk
+        task = asyncio.create_task(_closed_when_idle(old))
+        self._old.add(task)
+        task.add_done_callback(self._old.discard)
+        log.info("configuration taken over")
+        return True
+
+
+async def _closed_when_idle(providers: Providers) -> None:
+    while providers.under_way:
+        await asyncio.sleep(0.2)
+    await providers.close()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size)
+
+
+def _journal_base(state: str) -> Path:
+    return Path(state.partition(":")[2].removeprefix("//")) if state.startswith("sqlite:") else Path("router")
+
+
+async def serve(path: Path, announce: Any = print) -> None:
+    """Serve until the process is told to stop."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    service = Service(path)
+    async with service.running():
+        loop.add_signal_handler(signal.SIGHUP, service.reload)
+        announce(f"factorylm-router serves http://{service.config.server.host}:{service.port}/v1")
+        gc.collect()
+        gc.freeze()  # what lives from the start on is not searched again: bursts of collection were the p99
+        await stop.wait()
