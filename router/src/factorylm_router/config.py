@@ -165,12 +165,21 @@ class KeyConfig(Table):
 
 class RoutingConfig(Table):
     auto: Literal["cascade", "cheap", "premium"] = "cascade"
-    dollars_per_right_answer: Dollars | None = None  # lambda; None: the fitted one
+    premium_calls_per_right_answer: Annotated[float, Field(gt=0, le=1000)] | None = None  # lambda; None: as fitted
     deadline_s: Seconds = 120
     shadow_share: Share = 0.02
+    together: bool = False  # ask the first two cheap models at once: faster, and never only one
     session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12
     verifier_file: Path | None = None
     scorer_file: Path | None = None
+
+
+class PlantConfig(Table):
+    """What checks may know of the plant: its tags, their units, and between which values each may be set."""
+
+    tags: tuple[str, ...] = ()
+    units: dict[str, str] = {}
+    limits: dict[str, tuple[float, float]] = {}
 
 
 class CacheConfig(Table):
@@ -199,6 +208,7 @@ class Config(Table):
     policy: PolicyConfig = PolicyConfig()
     routing: RoutingConfig = RoutingConfig()
     cache: CacheConfig = CacheConfig()
+    plant: PlantConfig = PlantConfig()
     keys: dict[Name, KeyConfig] = {}
 
     @model_validator(mode="after")

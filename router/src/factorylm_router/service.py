@@ -6,20 +6,25 @@ import logging
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from factorylm_router.attempt import Desk
+from factorylm_router.checks import Known
+from factorylm_router.chooser import Chooser
 from factorylm_router.config import Config, load_config
 from factorylm_router.errors import ConfigError
 from factorylm_router.gateway import Gateway
 from factorylm_router.journal import Journal
+from factorylm_router.meters import Meters
+from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
 from factorylm_router.state import State, open_state
 from factorylm_router.upstream import Providers
-from factorylm_router.wire.lines import Surface
+from factorylm_router.verifier import Verifier, load_verifier
 
 log = logging.getLogger("factorylm.router")
 RELOAD_POLL_S = 1.0
@@ -34,6 +39,7 @@ class Service:
         self.state: State = open_state(self.config.server.state)
         self.journal = Journal(_journal_base(self.config.server.state))
         self.reload_trouble = ""
+        self.meters = Meters()
         self.port = 0
         self._old: set[asyncio.Task[None]] = set()
 
@@ -43,7 +49,10 @@ class Service:
         await self._book_unfinished()
         self.providers = Providers(self.config)
         self.gateway = Gateway(Desk(self.config, self.providers, self.journal), self.state)
-        self.front = Front(self.gateway, self.guess)
+        self.chooser = Chooser(self.gateway, self._verifier(), self._known())
+        self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
+        self.gateway.watchers.append(self.meters.see)
+        self.front = Front(self.gateway, guess)
         runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, keepalive_timeout=75)
         await runner.setup()
         try:
@@ -57,6 +66,7 @@ class Service:
                 await drained(self.gateway, self.config.server.drain_s)
         finally:
             await runner.cleanup()
+            await self.chooser.settled()
             await self.gateway.settled()
             await self.providers.close()
             self.journal.close()
@@ -88,8 +98,16 @@ class Service:
         await self.state.rows(limit=1)  # on disk before the journal forgets
         self.journal.start()
 
-    def guess(self, surface: Surface, body: dict[str, Any]) -> str:
-        return "unknown"
+    def _verifier(self) -> Verifier:
+        routing = self.config.routing
+        verifier = load_verifier(routing.verifier_file)
+        if routing.premium_calls_per_right_answer is not None:
+            return replace(verifier, premium_calls_per_right_answer=routing.premium_calls_per_right_answer)
+        return verifier
+
+    def _known(self) -> Known:
+        plant = self.config.plant
+        return Known(tags=frozenset(plant.tags), limits=plant.limits, units=plant.units)
 
     async def _watch_config(self) -> None:
         seen = _stamp(self.path)
@@ -112,6 +130,7 @@ class Service:
         self.reload_trouble = ""
         old, self.providers = self.providers, desk.providers
         self.config, self.gateway.desk = config, desk
+        self.chooser.verifier, self.chooser.known = self._verifier(), self._known()
         task = asyncio.create_task(_closed_when_idle(old))
         self._old.add(task)
         task.add_done_callback(self._old.discard)
