@@ -18,7 +18,17 @@ import orjson
 from factorylm_router.evaluation import Report, Tally
 from factorylm_router.fitting import DEFAULT_RATE, Batch, fit_verifier
 from factorylm_router.policies import PLAIN, longest_prompts, random_split, router_policy
-from factorylm_router.replay import Case, Policy, Row, batches_of, case_of, decide, read_rows, read_sets, same_question
+from factorylm_router.replay import (
+    Case,
+    Policy,
+    Row,
+    batches_of,
+    case_of,
+    decide,
+    read_rows,
+    read_sets,
+    same_question,
+)
 
 COLUMNS = "quality %   saved %   escalated %   $/query at premium $0.020"
 
@@ -76,7 +86,9 @@ def median_words(rows: Sequence[Row]) -> int:
     return words[len(words) // 2] if words else 0
 
 
-def policies(rows: Sequence[Row], case: Case, batches: Sequence[Batch], rates: Sequence[float]) -> dict[str, Policy]:
+def policies(
+    rows: Sequence[Row], case: Case, batches: Sequence[Batch], rates: Sequence[float]
+) -> dict[str, Policy]:
     found: dict[str, Policy] = {}
     if batches:
         shares = [*case.by_price().shares(), 0.05, 0.05][:3]
@@ -111,10 +123,14 @@ def run(data: Path, only: Sequence[str], rates: Sequence[float]) -> list[Judged]
                 continue
             case = case_of(sets, dataset, name)
             rows = [r for r in all_rows if all(r.score(m) is not None for m in (*case.cheap, case.premium))]
-            print(f"\n{dataset}, case {name}: {len(rows)} rows; fitted on {', '.join(p.name for p in others)}")
+            print(
+                f"\n{dataset}, case {name}: {len(rows)} rows; fitted on {', '.join(p.name for p in others)}"
+            )
             print(f"{'':28s} {COLUMNS}")
             if not case.is_worth_it:
-                print("break-even test: premium costs too little more than the cheap models here; the router does not cascade")
+                print(
+                    "break-even test: premium costs too little more than the cheap models here; the router does not cascade"
+                )
             for policy_name, policy in policies(rows, case, batches, rates).items():
                 found = Judged(dataset, name, policy_name, judge(rows, case, policy))
                 judged.append(found)
@@ -151,12 +167,20 @@ def write_verifier(data: Path, out: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, epilog="example: --data recorded/"
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="example: --data recorded/",
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder with sets.json and the files it names")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with sets.json and the files it names"
+    )
     parser.add_argument("--case", nargs="*", default=[], help="only these cases")
-    parser.add_argument("--rate", type=float, nargs="*", default=[DEFAULT_RATE], help="premium calls a right answer is worth")
-    parser.add_argument("--write-verifier", type=Path, help="fit on all sets and write the verifier that ships")
+    parser.add_argument(
+        "--rate", type=float, nargs="*", default=[DEFAULT_RATE], help="premium calls a right answer is worth"
+    )
+    parser.add_argument(
+        "--write-verifier", type=Path, help="fit on all sets and write the verifier that ships"
+    )
     parser.add_argument("--json", type=Path, help="also write every figure here")
     arguments = parser.parse_args(argv)
     if arguments.write_verifier:
@@ -165,13 +189,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     judged = run(arguments.data, arguments.case, arguments.rate)
     summary(judged)
     if arguments.json:
-        told = [{"dataset": j.dataset, "case": j.case, "policy": j.policy, **vars_of(j.report)} for j in judged]
+        told = [
+            {"dataset": j.dataset, "case": j.case, "policy": j.policy, **vars_of(j.report)} for j in judged
+        ]
         arguments.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
     return 0
 
 
 def vars_of(report: Report) -> dict[str, object]:
-    return {name: getattr(report, name) for name in ("judged", "quality_percent", "saved_percent", "escalated_percent")}
+    return {
+        name: getattr(report, name)
+        for name in ("judged", "quality_percent", "saved_percent", "escalated_percent")
+    }
 
 
 if __name__ == "__main__":

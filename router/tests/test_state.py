@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from factorylm_router.errors import ConfigError
 from factorylm_router.ledger import LedgerRow, Limits
 from factorylm_router.state import open_state
@@ -24,7 +23,9 @@ POSTGRES = os.environ.get("FACTORYLM_TEST_POSTGRES", "postgresql://root@127.0.0.
 def missing(engine: str, error: ConfigError) -> None:
     if SERVERS_REQUIRED:
         pytest.fail(f"{engine} must be there: {error}")
-    pytest.skip(f"{error}; start it with: docker run -p {'6379:6379 redis' if engine == 'redis' else '5432:5432 postgres'}")
+    pytest.skip(
+        f"{error}; start it with: docker run -p {'6379:6379 redis' if engine == 'redis' else '5432:5432 postgres'}"
+    )
 
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])
@@ -57,12 +58,20 @@ async def drop_schema(name: str) -> None:
 
 def row(number: int, **more: Any) -> LedgerRow:
     request = more.pop("request_id", f"r{number}")
-    told = {"attempt_id": f"{request}-{number}", "request_id": request, "at_ms": NOW + number, "key": "ops", **more}
+    told = {
+        "attempt_id": f"{request}-{number}",
+        "request_id": request,
+        "at_ms": NOW + number,
+        "key": "ops",
+        **more,
+    }
     return LedgerRow(**{"cost_micro": 100, "model": "cheap", "in_tokens": 10, "out_tokens": 5, **told})
 
 
 async def test_a_row_comes_back_as_it_was_booked(state: Any):
-    booked = row(1, plant="Pump station 3", why="cheap answers agree", premium_micro=2000, trouble="429", first_ms=12)
+    booked = row(
+        1, plant="Pump station 3", why="cheap answers agree", premium_micro=2000, trouble="429", first_ms=12
+    )
     await state.settle("ops", "r1", [booked])
     assert await state.rows() == [booked]
 
@@ -165,8 +174,10 @@ async def test_two_replicas_share_one_budget(state: Any):
     if "Sqlite" in type(state).__name__:
         pytest.skip("SQLite serves one process: that is what the other engines are for")
     other = type(state).__new__(type(state))
-    other.__init__(f"{state._url}?{'prefix' if 'Redis' in type(state).__name__ else 'schema'}="
-                   f"{getattr(state, '_prefix', None) or state._schema}")
+    other.__init__(
+        f"{state._url}?{'prefix' if 'Redis' in type(state).__name__ else 'schema'}="
+        f"{getattr(state, '_prefix', None) or state._schema}"
+    )
     await other.open()
     limits = Limits(budget_micro=1000, period="total")
     asked = [(state, other)[n % 2].admit("ops", limits, 100, f"r{n}", NOW) for n in range(40)]
@@ -176,7 +187,10 @@ async def test_two_replicas_share_one_budget(state: Any):
 
 
 async def test_an_engine_that_is_not_there_is_told_by_its_address():
-    for url, where in (("redis://127.0.0.1:1/0", "127.0.0.1:1"), ("postgresql://x@127.0.0.1:1/test", "127.0.0.1:1")):
+    for url, where in (
+        ("redis://127.0.0.1:1/0", "127.0.0.1:1"),
+        ("postgresql://x@127.0.0.1:1/test", "127.0.0.1:1"),
+    ):
         with pytest.raises(ConfigError, match=where):
             await open_state(url).open()
     with pytest.raises(ConfigError, match="no engine for 'mongodb'"):

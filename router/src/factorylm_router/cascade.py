@@ -41,7 +41,12 @@ def worth_cascading(costs: Sequence[float]) -> bool:
 
 
 def next_step(
-    verifier: Verifier, costs: Sequence[float], question: Question, seen: Sequence[Observation], *, premium: bool = True
+    verifier: Verifier,
+    costs: Sequence[float],
+    question: Question,
+    seen: Sequence[Observation],
+    *,
+    premium: bool = True,
 ) -> Step:
     """Accept the likeliest answer, ask one more cheap model, or ask premium: whichever is worth most.
 

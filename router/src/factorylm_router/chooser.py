@@ -43,7 +43,11 @@ class Chooser:
     """Holds what all cascades share; a refitted verifier is put in while it runs."""
 
     def __init__(
-        self, gateway: Gateway, verifier: Verifier, known: Known = NOTHING_KNOWN, draw: Callable[[], float] = random.random
+        self,
+        gateway: Gateway,
+        verifier: Verifier,
+        known: Known = NOTHING_KNOWN,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self.gateway = gateway
         self.verifier = verifier
@@ -95,7 +99,9 @@ class Chooser:
             await asyncio.gather(*(self._ask_cheap(talk) for _ in range(min(2, len(talk.waiting)))))
         while True:
             verifier = self._cautious()
-            step = next_step(verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None)
+            step = next_step(
+                verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None
+            )
             if isinstance(step, Accept):
                 return self._accepted(talk, step)
             if step.position is not None and talk.waiting:

@@ -10,7 +10,19 @@ from pathlib import Path
 from factorylm_router.errors import RouterError
 
 POLICIES = ("router", "always-cheap", "always-premium", "two-agree", "two-of-three", "random")
-GROUPS = ("plant", "key", "skill", "agent", "model", "provider", "surface", "purpose", "data_class", "status", "day")
+GROUPS = (
+    "plant",
+    "key",
+    "skill",
+    "agent",
+    "model",
+    "provider",
+    "surface",
+    "purpose",
+    "data_class",
+    "status",
+    "day",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,18 +54,26 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, told: str, example: str) -> argparse.ArgumentParser:
-    return commands.add_parser(name, help=told, description=told, epilog=f"example: factorylm-router {example}")
+def _command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, told: str, example: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=told, description=told, epilog=f"example: factorylm-router {example}"
+    )
 
 
 def _with_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--config", type=Path, default=Path("router.toml"), help="the TOML file (router.toml)")
+    command.add_argument(
+        "--config", type=Path, default=Path("router.toml"), help="the TOML file (router.toml)"
+    )
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     command = _command(commands, "serve", "Serve the proxy until told to stop.", "serve --config router.toml")
     _with_config(command)
-    command.add_argument("--simulate", action="store_true", help="in front of scripted models on this machine, no keys needed")
+    command.add_argument(
+        "--simulate", action="store_true", help="in front of scripted models on this machine, no keys needed"
+    )
     command.add_argument("--port", type=int, default=8400, help="with --simulate: the port (8400)")
     command.set_defaults(run=_serve)
 
@@ -65,7 +85,9 @@ def _serve(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    job = serve_simulated(arguments.port, announce) if arguments.simulate else serve(arguments.config, announce)
+    job = (
+        serve_simulated(arguments.port, announce) if arguments.simulate else serve(arguments.config, announce)
+    )
     if sys.platform == "win32":
         asyncio.run(job)
     else:
@@ -82,7 +104,9 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--request", help="an X-FactoryLM-Request-Id")
     which.add_argument("--prompt", help="what would be asked")
-    command.add_argument("--model", default="auto", help="with --prompt: the model a client would name (auto)")
+    command.add_argument(
+        "--model", default="auto", help="with --prompt: the model a client would name (auto)"
+    )
     command.add_argument("--data-class", help="with --prompt: plant, redacted or public")
     command.add_argument("--stream", action="store_true", help="with --prompt: as a streaming request")
     command.add_argument("--json", action="store_true", help="for scripts")
@@ -105,14 +129,31 @@ def _explain(arguments: argparse.Namespace) -> int:
 
 def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     told = "Replay recorded answers through a policy; it may look only at what it has called."
-    command = _command(commands, "eval", told, "eval --data day.jsonl --sets sets.json --case default --policy router --out decisions.jsonl")
-    command.add_argument("--data", type=Path, nargs="+", required=True, help="files of recorded answers (.jsonl, .jsonl.gz)")
+    command = _command(
+        commands,
+        "eval",
+        told,
+        "eval --data day.jsonl --sets sets.json --case default --policy router --out decisions.jsonl",
+    )
+    command.add_argument(
+        "--data", type=Path, nargs="+", required=True, help="files of recorded answers (.jsonl, .jsonl.gz)"
+    )
     command.add_argument("--sets", type=Path, required=True, help="the sets.json with roles and prices")
     command.add_argument("--case", default="default", help="the roles to use (default)")
     command.add_argument("--policy", choices=POLICIES, default="router", help="who decides (router)")
-    command.add_argument("--fit", type=Path, nargs="+", default=[], help="fit the verifier on these files instead of the one that ships")
-    command.add_argument("--rate", type=float, help="what a right answer is worth, in premium calls (as fitted: 2.5)")
-    command.add_argument("--keep-same-questions", action="store_true", help="also fit on questions that are judged (flatters)")
+    command.add_argument(
+        "--fit",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="fit the verifier on these files instead of the one that ships",
+    )
+    command.add_argument(
+        "--rate", type=float, help="what a right answer is worth, in premium calls (as fitted: 2.5)"
+    )
+    command.add_argument(
+        "--keep-same-questions", action="store_true", help="also fit on questions that are judged (flatters)"
+    )
     command.add_argument("--out", type=Path, required=True, help="one decision per line")
     command.add_argument("--json", action="store_true", help="the summary for scripts")
     command.set_defaults(run=_eval)
@@ -130,11 +171,20 @@ def _eval(arguments: argparse.Namespace) -> int:
 
 
 def _add_costs(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = _command(commands, "costs", "What was spent, and what premium alone would have cost.", "costs --by model --days 30")
+    command = _command(
+        commands,
+        "costs",
+        "What was spent, and what premium alone would have cost.",
+        "costs --by model --days 30",
+    )
     _with_config(command)
     command.add_argument("--by", choices=GROUPS, default="model", help="one line per (model)")
     command.add_argument("--days", type=float, default=30, help="how far back (30)")
-    command.add_argument("--statement", type=Path, help="a provider's statement (JSON lines with attempt_id, cost_usd): settle estimates")
+    command.add_argument(
+        "--statement",
+        type=Path,
+        help="a provider's statement (JSON lines with attempt_id, cost_usd): settle estimates",
+    )
     command.add_argument("--json", action="store_true", help="for scripts")
     command.set_defaults(run=_costs)
 
@@ -144,7 +194,9 @@ def _costs(arguments: argparse.Namespace) -> int:
 
     if arguments.statement:
         sys.stderr.write(asyncio.run(settle_statement(arguments.config, arguments.statement)) + "\n")
-    sys.stdout.write(asyncio.run(costs(arguments.config, arguments.by, arguments.days, as_json=arguments.json)) + "\n")
+    sys.stdout.write(
+        asyncio.run(costs(arguments.config, arguments.by, arguments.days, as_json=arguments.json)) + "\n"
+    )
     return 0
 
 
@@ -164,7 +216,9 @@ def _learn(arguments: argparse.Namespace) -> int:
 
 
 def _add_key(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    command = _command(commands, "key", "Make a key for a client: shown once, the file keeps its hash.", "key ops-laptop")
+    command = _command(
+        commands, "key", "Make a key for a client: shown once, the file keeps its hash.", "key ops-laptop"
+    )
     command.add_argument("name", help="who will use it")
     command.set_defaults(run=_key)
 

@@ -165,7 +165,9 @@ class KeyConfig(Table):
 
 class RoutingConfig(Table):
     auto: Literal["cascade", "cheap", "premium"] = "cascade"
-    premium_calls_per_right_answer: Annotated[float, Field(gt=0, le=1000)] | None = None  # lambda; None: as fitted
+    premium_calls_per_right_answer: Annotated[float, Field(gt=0, le=1000)] | None = (
+        None  # lambda; None: as fitted
+    )
     deadline_s: Seconds = 120
     shadow_share: Share = 0.02
     together: bool = False  # ask the first two cheap models at once: faster, and never only one

@@ -54,7 +54,9 @@ class Report:
         else:
             lines.append("quality unknown: no row has scores and costs of every model of the case")
         if not self.cascades:
-            lines.append("no cascade: premium costs too little more than the cheap models, it would lose money")
+            lines.append(
+                "no cascade: premium costs too little more than the cheap models, it would lose money"
+            )
         return "\n".join(lines) + "\n"
 
 
@@ -102,7 +104,9 @@ def evaluate(
 ) -> Report:
     """Decide on every row of `data` and write the decisions; fit on `fit`, never on a question that is judged."""
     sets = read_sets(sets_path)
-    judged_questions = frozenset(same_question(r.question) for path in data for r in read_rows(path) if split_by_text and fit)
+    judged_questions = frozenset(
+        same_question(r.question) for path in data for r in read_rows(path) if split_by_text and fit
+    )
     batches = batches_of(fit, sets, leave_out=judged_questions) if fit and policy_name in FITTED else None
     report = Report(policy=policy_name, case=case_name)
     tally = Tally()

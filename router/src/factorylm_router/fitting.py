@@ -43,13 +43,17 @@ def _numpy() -> Any:
     return np
 
 
-def fit_verifier(batches: Sequence[Batch], target_costs: Sequence[float], rate: float = DEFAULT_RATE) -> Verifier:
+def fit_verifier(
+    batches: Sequence[Batch], target_costs: Sequence[float], rate: float = DEFAULT_RATE
+) -> Verifier:
     """`target_costs`: what the cheap calls will cost where the verifier is used, as shares of a premium call.
 
     Every batch weighs the same: a large set must not decide for all others."""
     np = _numpy()
     if not batches or not any(batch.rows for batch in batches):
-        raise ConfigError("there are no compared answers to fit on", hint="rows need a score of every model of the case")
+        raise ConfigError(
+            "there are no compared answers to fit on", hint="rows need a score of every model of the case"
+        )
     weights = np.concatenate([np.full(len(b.rows), 1.0 / len(b.rows)) for b in batches if b.rows])
     weights *= len(weights) / weights.sum()
     rows = [row for batch in batches for row in batch.rows]
@@ -63,10 +67,14 @@ def fit_verifier(batches: Sequence[Batch], target_costs: Sequence[float], rate: 
         chances[stage] = {who: _chances(np, model, features[stage]) for who, model in right[stage].items()}
     value = _values(np, features, chances, weights, target_costs, rate)
     names = ", ".join(batch.name for batch in batches)
-    return Verifier(right=right, value=value, premium_calls_per_right_answer=rate, fitted_on=f"{names}: {len(rows)} rows")
+    return Verifier(
+        right=right, value=value, premium_calls_per_right_answer=rate, fitted_on=f"{names}: {len(rows)} rows"
+    )
 
 
-def _values(np: Any, features: Any, chances: Any, weights: Any, costs: Sequence[float], rate: float) -> dict[int, Linear]:
+def _values(
+    np: Any, features: Any, chances: Any, weights: Any, costs: Sequence[float], rate: float
+) -> dict[int, Linear]:
     """Backwards from the last stage: what an optimal continuation is worth, as a linear function of what is known."""
     value: dict[int, Linear] = {}
     after = np.max([*(chances[3][str(n)] for n in range(3)), chances[3][PREMIUM] - 1 / rate], axis=0)

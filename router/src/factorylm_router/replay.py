@@ -42,7 +42,9 @@ class Case:
     def by_price(self) -> "Case":
         """The cheapest first: order matters for cost, not for quality."""
         shares = dict(zip(self.cheap, self.shares(), strict=True))
-        return Case(cheap=tuple(sorted(self.cheap, key=shares.__getitem__)), premium=self.premium, prices=self.prices)
+        return Case(
+            cheap=tuple(sorted(self.cheap, key=shares.__getitem__)), premium=self.premium, prices=self.prices
+        )
 
     @property
     def is_worth_it(self) -> bool:
@@ -78,7 +80,9 @@ def read_rows(path: Path) -> Iterator[Row]:
                 if line.strip():
                     yield _row(path, number, line)
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}", hint="give .jsonl or .jsonl.gz files") from error
+        raise ConfigError(
+            f"cannot read {path}: {error.strerror or error}", hint="give .jsonl or .jsonl.gz files"
+        ) from error
 
 
 def _row(path: Path, number: int, line: bytes) -> Row:
@@ -98,7 +102,9 @@ def read_sets(path: Path) -> dict[str, Any]:
     try:
         told = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
-        raise ConfigError(f"cannot read {path}: {error}", hint="give the sets.json beside the data with --sets") from error
+        raise ConfigError(
+            f"cannot read {path}: {error}", hint="give the sets.json beside the data with --sets"
+        ) from error
     if not isinstance(told, dict):
         raise ConfigError(f"{path} must hold an object of data sets")
     return told
@@ -157,7 +163,9 @@ def decide(policy: Policy, row: Row, case: Case) -> Decision:
 # -- fitting ------------------------------------------------------------------------------------------
 
 
-def batches_of(paths: Sequence[Path], sets: Mapping[str, Any], *, leave_out: frozenset[str] = frozenset()) -> list[Batch]:
+def batches_of(
+    paths: Sequence[Path], sets: Mapping[str, Any], *, leave_out: frozenset[str] = frozenset()
+) -> list[Batch]:
     """Every usable choice of three cheap models and a premium in these files; `leave_out` are question texts."""
     found: list[Batch] = []
     for path in paths:
@@ -211,7 +219,9 @@ def mean_costs(rows: Sequence[Row]) -> dict[str, float]:
         for name, record in row.models.items():
             if record.get("score") is not None and record.get("cost_usd") is not None:
                 sums.setdefault(name, []).append(float(record["cost_usd"]))
-    return {name: math.fsum(found) / len(found) for name, found in sums.items() if len(found) > 0.9 * len(rows)}
+    return {
+        name: math.fsum(found) / len(found) for name, found in sums.items() if len(found) > 0.9 * len(rows)
+    }
 
 
 def _batch(name: str, rows: Iterable[Row], case: Case) -> Batch:

@@ -12,6 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
+from factorylm_router.admin import Admin
 from factorylm_router.attempt import Desk
 from factorylm_router.checks import Known
 from factorylm_router.chooser import Chooser
@@ -23,6 +24,7 @@ from factorylm_router.meters import Meters
 from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
 from factorylm_router.state import State, open_state
+from factorylm_router.telemetry import SpanSender
 from factorylm_router.upstream import Providers
 from factorylm_router.verifier import Verifier, load_verifier
 
@@ -53,6 +55,10 @@ class Service:
         self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
         self.gateway.watchers.append(self.meters.see)
         self.front = Front(self.gateway, guess)
+        self.spans = SpanSender(self.config.server.otlp_url) if self.config.server.otlp_url else None
+        if self.spans:
+            self.gateway.watchers.append(self.spans.see)
+            await self.spans.start()
         runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, keepalive_timeout=75)
         await runner.setup()
         try:
@@ -68,6 +74,8 @@ class Service:
             await runner.cleanup()
             await self.chooser.settled()
             await self.gateway.settled()
+            if self.spans:
+                await self.spans.stop()
             await self.providers.close()
             self.journal.close()
             await self.state.close()
@@ -75,6 +83,7 @@ class Service:
     def _app(self) -> web.Application:
         app = web.Application(client_max_size=int(self.config.server.max_body_mb * 1_000_000))
         app.add_routes(self.front.routes())
+        app.add_routes(Admin(self.gateway, self.meters, lambda: self.reload_trouble).routes())
         return app
 
     async def _listen(self, runner: web.AppRunner) -> None:
@@ -169,3 +178,18 @@ async def serve(path: Path, announce: Any = print) -> None:
         gc.collect()
         gc.freeze()  # what lives from the start on is not searched again: bursts of collection were the p99
         await stop.wait()
+
+
+async def serve_simulated(port: int, announce: Any = print) -> None:
+    """Serve in front of scripted models: everything is real but the models."""
+    from tempfile import TemporaryDirectory
+
+    from factorylm_router.reports import config_for_simulation
+    from factorylm_router.simulated import calculating, simulation
+
+    with TemporaryDirectory(prefix="factorylm-router-") as folder:
+        async with simulation(calculating) as (outside, site):
+            path = Path(folder) / "router.toml"
+            path.write_text(config_for_simulation(outside, site, port, Path(folder)), "utf-8")
+            announce(f"scripted models on {outside} and {site}; configuration in {path}")
+            await serve(path, announce)

@@ -3,6 +3,7 @@
 `factorylm-router serve --simulate` stands in front of one; tests and benchmarks check the ledger against its books."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from factorylm_router.wire.chat import estimated_tokens, last_user_text
 from factorylm_router.wire.messages_in import chat_from_messages
 from factorylm_router.wire.sse import DONE, data_event, named_event
 
+_SUM = re.compile(r"(\d+(?:\.\d+)?)\s*([+*])\s*(\d+(?:\.\d+)?)")
 FAULTS = (
     "500", "503", "429", "429-after", "stall", "close", "cut", "garbage", "html", "bad-json", "no-usage", "zero-cost",
     "error-in-stream", "no-done", "redirect", "error-200", "400",
@@ -371,3 +373,25 @@ def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
 
 def echo(chat: dict[str, Any]) -> Said:
     return Said(text=f"You said: {last_user_text(chat)}")
+
+
+def calculating(chat: dict[str, Any]) -> Said:
+    """Knows how to multiply and add two numbers, and says so when that is not what was asked."""
+    found = _SUM.search(last_user_text(chat))
+    if found is None:
+        return Said(text=f"I am a scripted model. You said: {last_user_text(chat)[:200]}")
+    first, sign, second = float(found[1]), found[2], float(found[3])
+    value = first + second if sign == "+" else first * second
+    return Said(text=f"{first:g} {sign} {second:g} = {value:g}. The answer is {value:g}.")
+
+
+@asynccontextmanager
+async def simulation(answer: Callable[[dict[str, Any]], Said]) -> AsyncIterator[tuple[str, str]]:
+    """A provider outside with a small and a big model, and one on site with a tiny one."""
+    outside = SimulatedProvider(
+        {"small-one": ScriptedModel(answer=answer), "big-one": ScriptedModel(answer=answer)}
+    )
+    site = SimulatedProvider({"tiny-local": ScriptedModel(answer=answer)})
+    outside.keeps_requests = site.keeps_requests = False
+    async with outside.running() as first, site.running() as second:
+        yield first, second

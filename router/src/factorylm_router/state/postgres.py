@@ -37,9 +37,7 @@ CREATE TABLE IF NOT EXISTS cache (digest TEXT PRIMARY KEY, value BYTEA NOT NULL,
 CREATE TABLE IF NOT EXISTS pins (session TEXT PRIMARY KEY, model TEXT NOT NULL, expires_ms BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value BYTEA NOT NULL);
 """
-INSERT_ROW = (
-    f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join('%s' for _ in COLUMNS)}) ON CONFLICT DO NOTHING"
-)
+INSERT_ROW = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join('%s' for _ in COLUMNS)}) ON CONFLICT DO NOTHING"
 
 
 class PostgresState:
@@ -56,16 +54,24 @@ class PostgresState:
         try:
             import psycopg
         except ImportError as error:
-            raise ConfigError("server.state names PostgreSQL but its client is missing", hint="pip install 'factorylm-router[postgres]'") from error
+            raise ConfigError(
+                "server.state names PostgreSQL but its client is missing",
+                hint="pip install 'factorylm-router[postgres]'",
+            ) from error
         try:
             for _ in range(CONNECTIONS):
-                connection = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
+                connection = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=5
+                )
                 self._connections.append(connection)
                 self._free.put_nowait(connection)
         except psycopg.Error as error:
             await self.close()
             where = urlsplit(self._url)
-            raise ConfigError(f"no PostgreSQL at {where.hostname}:{where.port or 5432}", hint="start it or change server.state") from error
+            raise ConfigError(
+                f"no PostgreSQL at {where.hostname}:{where.port or 5432}",
+                hint="start it or change server.state",
+            ) from error
         await self._prepare(psycopg.sql.Identifier(self._schema))
 
     async def _prepare(self, schema: Any) -> None:
@@ -106,7 +112,9 @@ class PostgresState:
         async with self._connection() as db:
             return int((await db.execute(sql, values)).rowcount)
 
-    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
+    async def admit(
+        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
+    ) -> Admission:
         if limits.budget_micro is None and limits.per_minute is None:
             return Admission(granted=True)
         async with self._transaction() as db:
@@ -115,7 +123,9 @@ class PostgresState:
             start = period_start_ms(limits.period, now_ms)
             spent = await _one(db, _SPENT, key, start)
             await db.execute("DELETE FROM reserved WHERE key = %s AND expires_ms <= %s", (key, now_ms))
-            reserved = await _one(db, "SELECT COALESCE(SUM(micro), 0)::BIGINT FROM reserved WHERE key = %s", key)
+            reserved = await _one(
+                db, "SELECT COALESCE(SUM(micro), 0)::BIGINT FROM reserved WHERE key = %s", key
+            )
             admission = judge_admission(limits, spent, reserved, asked_micro)
             if not admission.granted:
                 return admission
@@ -138,7 +148,9 @@ class PostgresState:
     async def spent_micro(self, key: str, since_ms: int) -> int:
         return int((await self._all(_SPENT, key, since_ms))[0][0])
 
-    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
+    async def rows(
+        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> list[LedgerRow]:
         found = await self._all(
             f"SELECT {', '.join(COLUMNS)} FROM ledger WHERE at_ms >= %s AND (%s::TEXT IS NULL OR request_id = %s) "
             "ORDER BY at_ms DESC, attempt_id COLLATE \"C\" DESC LIMIT %s",
@@ -148,7 +160,9 @@ class PostgresState:
 
     async def totals(self, by: str, since_ms: int = 0, until_ms: int | None = None) -> list[Total]:
         assert by in GROUPS
-        group = "to_char(to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if by == "day" else by
+        group = (
+            "to_char(to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if by == "day" else by
+        )
         found = await self._all(
             f"SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), SUM(in_tokens)::BIGINT, SUM(out_tokens)::BIGINT, "
             "SUM(cost_micro)::BIGINT, SUM(premium_micro)::BIGINT FROM ledger WHERE at_ms >= %s AND at_ms < %s "
@@ -163,7 +177,9 @@ class PostgresState:
         return await self._run(sql, cost_micro, attempt_id) > 0
 
     async def cache_get(self, digest: str, now_ms: int) -> bytes | None:
-        found = await self._all("SELECT value FROM cache WHERE digest = %s AND expires_ms > %s", digest, now_ms)
+        found = await self._all(
+            "SELECT value FROM cache WHERE digest = %s AND expires_ms > %s", digest, now_ms
+        )
         return bytes(found[0][0]) if found else None
 
     async def cache_put(self, digest: str, value: bytes, expires_ms: int) -> None:
@@ -174,7 +190,9 @@ class PostgresState:
         )  # fmt: skip
 
     async def pin_get(self, session: str, now_ms: int) -> str | None:
-        found = await self._all("SELECT model FROM pins WHERE session = %s AND expires_ms > %s", session, now_ms)
+        found = await self._all(
+            "SELECT model FROM pins WHERE session = %s AND expires_ms > %s", session, now_ms
+        )
         return str(found[0][0]) if found else None
 
     async def pin_put(self, session: str, model: str, expires_ms: int) -> None:

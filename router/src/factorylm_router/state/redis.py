@@ -78,7 +78,10 @@ class RedisState:
             from redis import asyncio as redis
             from redis.exceptions import RedisError
         except ImportError as error:
-            raise ConfigError("server.state names Redis but its client is missing", hint="pip install 'factorylm-router[redis]'") from error
+            raise ConfigError(
+                "server.state names Redis but its client is missing",
+                hint="pip install 'factorylm-router[redis]'",
+            ) from error
         self._redis = redis.Redis.from_url(self._url, socket_timeout=5)
         self._look = self._redis.register_script(LOOK)
         self._take = self._redis.register_script(TAKE)
@@ -88,7 +91,9 @@ class RedisState:
         except RedisError as error:
             await self._redis.aclose()
             where = urlsplit(self._url)
-            raise ConfigError(f"no Redis at {where.hostname}:{where.port or 6379}", hint="start it or change server.state") from error
+            raise ConfigError(
+                f"no Redis at {where.hostname}:{where.port or 6379}", hint="start it or change server.state"
+            ) from error
 
     async def close(self) -> None:
         await self._redis.aclose()
@@ -96,11 +101,18 @@ class RedisState:
     def _name(self, *parts: object) -> str:
         return ":".join(map(str, (self._prefix, *parts)))
 
-    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
+    async def admit(
+        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
+    ) -> Admission:
         if limits.budget_micro is None and limits.per_minute is None:
             return Admission(granted=True)
         start = period_start_ms(limits.period, now_ms)
-        names = [self._name("spent", key, limits.period, start), self._name("reserved", key), self._name("dying", key), self._name("rate", key)]
+        names = [
+            self._name("spent", key, limits.period, start),
+            self._name("reserved", key),
+            self._name("dying", key),
+            self._name("rate", key),
+        ]
         while True:
             spent, reserved, arrival = await self._look(keys=names, args=[now_ms])
             admission = judge_admission(limits, int(spent), int(float(reserved)), asked_micro)
@@ -118,14 +130,28 @@ class RedisState:
                 return admission
 
     async def settle(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None:
-        names = [self._name("reserved", key), self._name("dying", key), self._name("rows"), self._name("at"), self._name("request", request_id)]
+        names = [
+            self._name("reserved", key),
+            self._name("dying", key),
+            self._name("rows"),
+            self._name("at"),
+            self._name("request", request_id),
+        ]
         args: list[Any] = [request_id, len(rows)]
         for row in rows:
-            args += [row.attempt_id, row.at_ms, row.cost_micro, orjson.dumps(row.as_tuple()), *self._spent_names(row)]
+            args += [
+                row.attempt_id,
+                row.at_ms,
+                row.cost_micro,
+                orjson.dumps(row.as_tuple()),
+                *self._spent_names(row),
+            ]
         await self._settle(keys=names, args=args)
 
     def _spent_names(self, row: LedgerRow) -> list[str]:
-        return [self._name("spent", row.key, period, period_start_ms(period, row.at_ms)) for period in PERIODS]
+        return [
+            self._name("spent", row.key, period, period_start_ms(period, row.at_ms)) for period in PERIODS
+        ]
 
     async def spent_micro(self, key: str, since_ms: int) -> int:
         return sum(row.cost_micro for row in await self._rows_since(since_ms) if row.key == key)
@@ -138,11 +164,15 @@ class RedisState:
             found += map(_row, await self._redis.hmget(self._name("rows"), ids[start : start + 5000]))
         return found
 
-    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
+    async def rows(
+        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
+    ) -> list[LedgerRow]:
         if request_id is not None:
             ids = list(await self._redis.smembers(self._name("request", request_id)))
         else:
-            ids = await self._redis.zrange(self._name("at"), "+inf", since_ms, desc=True, byscore=True, offset=0, num=limit)
+            ids = await self._redis.zrange(
+                self._name("at"), "+inf", since_ms, desc=True, byscore=True, offset=0, num=limit
+            )
         if not ids:
             return []
         found = [_row(text) for text in await self._redis.hmget(self._name("rows"), ids)]
@@ -173,7 +203,9 @@ class RedisState:
         return value if int(expires) > now_ms else None
 
     async def cache_put(self, digest: str, value: bytes, expires_ms: int) -> None:
-        await self._redis.set(self._name("cache", digest), b"%d %b" % (expires_ms, value), pxat=_server_time(expires_ms))
+        await self._redis.set(
+            self._name("cache", digest), b"%d %b" % (expires_ms, value), pxat=_server_time(expires_ms)
+        )
 
     async def pin_get(self, session: str, now_ms: int) -> str | None:
         text = await self._redis.get(self._name("pin", session))
@@ -183,7 +215,9 @@ class RedisState:
         return model if int(expires) > now_ms else None
 
     async def pin_put(self, session: str, model: str, expires_ms: int) -> None:
-        await self._redis.set(self._name("pin", session), f"{expires_ms} {model}", pxat=_server_time(expires_ms))
+        await self._redis.set(
+            self._name("pin", session), f"{expires_ms} {model}", pxat=_server_time(expires_ms)
+        )
 
     async def sample_put(self, sample: dict[str, Any]) -> None:
         await self._redis.lpush(self._name("samples"), orjson.dumps(sample))
@@ -211,7 +245,11 @@ def summed(rows: Sequence[LedgerRow], by: str) -> list[Total]:
     """Totals of rows in memory, most expensive first."""
     groups: dict[str, list[LedgerRow]] = {}
     for row in rows:
-        name = f"{datetime.fromtimestamp(row.at_ms / 1000, UTC):%Y-%m-%d}" if by == "day" else str(getattr(row, by))
+        name = (
+            f"{datetime.fromtimestamp(row.at_ms / 1000, UTC):%Y-%m-%d}"
+            if by == "day"
+            else str(getattr(row, by))
+        )
         groups.setdefault(name, []).append(row)
     totals = [
         Total(
