@@ -156,7 +156,7 @@ def _schema(request: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[
 
 def schema_problems(schema: Mapping[str, Any], value: Any, most: int = 3) -> list[str]:
     """Why the value does not fit; empty also for a schema that is itself no schema."""
-    from jsonschema.exceptions import SchemaError
+    from jsonschema.exceptions import SchemaError  # type: ignore[import-untyped]
 
     try:
         validator = _validator(orjson.dumps(schema, option=orjson.OPT_SORT_KEYS))
@@ -173,7 +173,7 @@ def schema_problems(schema: Mapping[str, Any], value: Any, most: int = 3) -> lis
 
 @lru_cache(maxsize=256)
 def _validator(schema: bytes) -> Any:
-    from jsonschema import validators
+    from jsonschema import validators  # type: ignore[import-untyped]
     from referencing import Registry
 
     loaded = orjson.loads(schema)

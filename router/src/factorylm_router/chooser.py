@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ from factorylm_router.answers import comparable, final_answer, kind_of
 from factorylm_router.attempt import Answer, Job
 from factorylm_router.cascade import Accept, next_step, worth_cascading
 from factorylm_router.checks import NOTHING_KNOWN, Finding, Known, findings
-from factorylm_router.errors import RouterError
+from factorylm_router.errors import RouterError, UpstreamTimeoutError
 from factorylm_router.features import Observation, Question
 from factorylm_router.gateway import Gateway, Plan
 from factorylm_router.ledger import Purpose
@@ -36,6 +36,7 @@ class Talk:
     shares: list[float]
     premium: str | None
     answers: list[Answer] = field(default_factory=list)
+    unusable: list[Answer] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
 
 
@@ -70,8 +71,8 @@ class Chooser:
             async with asyncio.timeout(deadline):
                 return await self._climb(talk)
         except TimeoutError:
-            if not talk.answers:
-                raise
+            if not talk.answers and not talk.unusable:
+                raise UpstreamTimeoutError(f"no model answered within the deadline of {deadline:g} s") from None
             return self._unverified(talk, f"deadline of {deadline:g} s: the best answer so far")
 
     def _begun(self, plan: Plan) -> Talk:
@@ -102,17 +103,29 @@ class Chooser:
             step = next_step(
                 verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None
             )
+            if self._is_prose(talk):
+                return await self._prose(talk)
             if isinstance(step, Accept):
                 return self._accepted(talk, step)
             if step.position is not None and talk.waiting:
                 await self._ask_cheap(talk)
             elif talk.premium:
-                return await self._escalated(talk, step.why)
-            elif talk.answers:
+                return await self._escalated(talk, step.why if talk.seen else "no cheap answer was usable")
+            elif talk.answers or talk.unusable:
                 return self._unverified(talk, "no premium model may see this")
             else:
                 answer = await self.gateway.ask_chain(talk.plan, talk.plan.route.models)
                 return answer, "the first model that answered"
+
+    @staticmethod
+    def _is_prose(talk: Talk) -> bool:
+        return talk.kind == "text" and bool(talk.seen) and talk.seen[0].answer is None
+
+    async def _prose(self, talk: Talk) -> tuple[Answer, str]:
+        """Free prose comes down to nothing that could be compared: no check here can tell whether it is right."""
+        if talk.premium and talk.plan.desk.config.routing.prose == "premium":
+            return await self._escalated(talk, "free prose: nothing here can check it, so premium answers")
+        return self._unverified(talk, "free prose, which nothing here can check")
 
     def _cautious(self) -> Verifier:
         if self.caution >= 1.0:
@@ -130,8 +143,14 @@ class Chooser:
                 raise
             del talk.shares[len(talk.seen)]
             return
+        seen = self._observed(talk, answer)
+        if seen.fatal:
+            # Cut off, refused, malformed: that says something of the answer and nothing of the question.
+            talk.unusable.append(answer)
+            del talk.shares[len(talk.seen)]
+            return
         talk.answers.append(answer)
-        talk.seen.append(self._observed(talk, answer))
+        talk.seen.append(seen)
 
     def _observed(self, talk: Talk, answer: Answer) -> Observation:
         found = findings(talk.chat, answer.chat, self.known)
@@ -145,23 +164,20 @@ class Chooser:
         )
 
     def _accepted(self, talk: Talk, step: Accept) -> tuple[Answer, str]:
-        if talk.seen[step.position].fatal:
-            return self._unverified(talk, "no answer passed its checks")
         talk.plan.headers["X-FactoryLM-Chance"] = f"{step.chance:.3f}"
         self._maybe_shadow(talk, step)
         return talk.answers[step.position], step.why
 
     def _unverified(self, talk: Talk, why: str) -> tuple[Answer, str]:
-        usable = [n for n, seen in enumerate(talk.seen) if not seen.fatal]
         talk.plan.headers["X-FactoryLM-Verified"] = "no"
-        return talk.answers[usable[-1] if usable else -1], f"unverified: {why}"
+        return [*talk.unusable, *talk.answers][-1], f"unverified: {why}"
 
     async def _escalated(self, talk: Talk, why: str) -> tuple[Answer, str]:
         assert talk.premium is not None
         try:
             return await self.gateway.ask_patiently(talk.plan, talk.premium, Purpose.ESCALATION), why
         except FailedAttempt as failure:
-            if not talk.answers:
+            if not talk.answers and not talk.unusable:
                 answer = await self.gateway.ask_chain(talk.plan, talk.plan.route.models[::-1])
                 return answer, "premium did not answer"
             return self._unverified(talk, f"premium did not answer ({failure.trouble})")
@@ -217,7 +233,7 @@ class Chooser:
         finally:
             self.gateway.settle(job)
 
-    def _sample(self, talk: Talk, step: Accept, premium: Observation, job: Job) -> Mapping[str, Any] | Any:
+    def _sample(self, talk: Talk, step: Accept, premium: Observation, job: Job) -> dict[str, Any]:
         """Numbers only: no text of the request or of an answer."""
         accepted = talk.seen[step.position]
         can_tell = accepted.answer is not None and premium.answer is not None

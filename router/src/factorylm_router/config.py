@@ -170,6 +170,7 @@ class RoutingConfig(Table):
     )
     deadline_s: Seconds = 120
     shadow_share: Share = 0.02
+    prose: Literal["premium", "cheap"] = "premium"  # who answers what no check can judge
     together: bool = False  # ask the first two cheap models at once: faster, and never only one
     session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12
     verifier_file: Path | None = None

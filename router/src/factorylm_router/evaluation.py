@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from factorylm_router.errors import ConfigError
-from factorylm_router.fitting import DEFAULT_RATE, fit_verifier
+from factorylm_router.fitting import DEFAULT_RATE, Batch, fit_verifier
 from factorylm_router.policies import FITTED, PLAIN
 from factorylm_router.replay import (
     Case,
@@ -139,9 +139,9 @@ def _policy(name: str, verifier: Verifier) -> Policy:
     raise ConfigError(f"no policy {name!r}", hint=f"there are {', '.join((*FITTED, *PLAIN))}")
 
 
-def _verifier_for(case: Case, batches: list[object] | None, rate: float | None) -> Verifier:
+def _verifier_for(case: Case, batches: list[Batch] | None, rate: float | None) -> Verifier:
     """Fitted for this case's prices, which are known before any call; or the one that ships."""
     if batches is None:
         return load_verifier()
     shares = [*case.by_price().shares(), 0.05, 0.05][:3]
-    return fit_verifier(batches, shares, rate or DEFAULT_RATE)  # type: ignore[arg-type]
+    return fit_verifier(batches, shares, rate or DEFAULT_RATE)

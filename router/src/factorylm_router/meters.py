@@ -62,9 +62,10 @@ def _lines(meters: Meters, gauges: Mapping[str, float], breakers: Mapping[str, s
     yield from _counter("tokens_total", "Tokens", meters.tokens, ("model", "direction"))
     yield from _counter("cost_microdollars_total", "Cost", meters.cost_micro, ("model", "source"))
     yield from _counter("refusals_total", "Requests refused here", meters.refusals, ("reason",))
-    premium = {(): meters.premium_micro}
+    premium: dict[Labels, int] = {(): meters.premium_micro}
     yield from _counter("premium_microdollars_total", "What premium alone would have cost", premium, ())
-    yield from _counter("escalations_total", "Requests sent up", {(): meters.escalations}, ())
+    escalations: dict[Labels, int] = {(): meters.escalations}
+    yield from _counter("escalations_total", "Requests sent up", escalations, ())
     yield "# TYPE factorylm_router_attempt_seconds histogram"
     for model, counts in sorted(meters.seconds.items()):
         yield from _histogram(model, counts, meters.seconds_sum[model])

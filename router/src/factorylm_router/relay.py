@@ -1,5 +1,6 @@
 """A stream on its way from provider to client: watched, repaired, translated, always properly ended."""
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from factorylm_router.attempt import Job
@@ -53,12 +54,39 @@ class ChatEncoder:
         return data_event({"error": {"message": message, "type": kind, "code": code}})
 
 
+class Pace:
+    """Events one by one: what was good before a broken one still reaches the client, then the trouble is raised."""
+
+    def __init__(self) -> None:
+        self.trouble: FailedAttempt | None = None
+
+    def told(self, reader: EventReader, chunk: bytes, event: Callable[[bytes], bytes]) -> bytes:
+        self.judge()
+        out: list[bytes] = []
+        try:
+            for found in reader.feed(chunk):
+                out.append(event(found))  # noqa: PERF401 -- what came before an error is kept
+        except BrokenStreamError as error:
+            self.trouble = FailedAttempt(trouble=Trouble.GARBAGE, message=str(error))
+        except FailedAttempt as failure:
+            self.trouble = failure
+        told = b"".join(out)
+        if not told:
+            self.judge()
+        return told
+
+    def judge(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+
 class Relay:
     """Feed it the provider's bytes; it returns the client's."""
 
     def __init__(self, job: Job, line: Line, *, outside: bool) -> None:
         self.tally = Tally()
         self._reader = EventReader()
+        self._pace = Pace()
         self._merger = CallMerger()
         self._decoder = MessagesDecoder() if line.dialect == "messages" else None
         hides = job.redaction is not None and outside
@@ -66,11 +94,7 @@ class Relay:
         self._encoder = _encoder(job)
 
     def feed(self, chunk: bytes) -> bytes:
-        try:
-            out = b"".join([self._event(event) for event in self._reader.feed(chunk)])
-        except BrokenStreamError as error:
-            raise FailedAttempt(trouble=Trouble.GARBAGE, message=str(error)) from error
-        return out
+        return self._pace.told(self._reader, chunk, self._event)
 
     def _event(self, event: bytes) -> bytes:
         if self.tally.done or not event:
@@ -103,6 +127,7 @@ class Relay:
 
     def last(self) -> bytes:
         """What the provider said after its last blank line; raises if it did not finish."""
+        self._pace.judge()
         rest = self._reader.rest()
         try:
             out = self._event(rest) if rest else b""
@@ -133,13 +158,11 @@ class NativeRelay:
     def __init__(self, job: Job, line: Line) -> None:
         self.tally: Tally = MessagesTally() if line.dialect == "messages" else ResponsesTally()
         self._reader = EventReader()
+        self._pace = Pace()
         self._encoder = _encoder(job)
 
     def feed(self, chunk: bytes) -> bytes:
-        try:
-            return b"".join([self._event(event) for event in self._reader.feed(chunk)])
-        except BrokenStreamError as error:
-            raise FailedAttempt(trouble=Trouble.GARBAGE, message=str(error)) from error
+        return self._pace.told(self._reader, chunk, self._event)
 
     def _event(self, event: bytes) -> bytes:
         data = data_of(event)
@@ -148,6 +171,7 @@ class NativeRelay:
         return event + b"\n\n" if event else b""
 
     def last(self) -> bytes:
+        self._pace.judge()
         rest = self._reader.rest()
         try:
             out = self._event(rest) if rest else b""

@@ -79,7 +79,8 @@ class Front:
         except RouterError as error:
             return error_response(error, "chat")
         config = self.gateway.desk.config
-        names = ["auto", *(role for role in ROLE_NAMES if getattr(config.roles, role)), *config.models]
+        roles = (role for role in ROLE_NAMES if getattr(config.roles, role))
+        names = list(dict.fromkeys(["auto", *roles, *config.models]))
         allowed = caller.rules.models if caller.rules and caller.rules.models else names
         data = [
             {"id": n, "object": "model", "created": 0, "owned_by": "factorylm"} for n in names if n in allowed

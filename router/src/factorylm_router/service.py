@@ -43,7 +43,7 @@ class Service:
         self.reload_trouble = ""
         self.meters = Meters()
         self.port = 0
-        self._old: set[asyncio.Task[None]] = set()
+        self._old: dict[asyncio.Task[None], Providers] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Service"]:
@@ -76,7 +76,8 @@ class Service:
             await self.gateway.settled()
             if self.spans:
                 await self.spans.stop()
-            await self.providers.close()
+            for old in [self.providers, *self._old.values()]:
+                await old.close()
             self.journal.close()
             await self.state.close()
 
@@ -118,6 +119,9 @@ class Service:
         plant = self.config.plant
         return Known(tags=frozenset(plant.tags), limits=plant.limits, units=plant.units)
 
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._old.pop(task, None)
+
     async def _watch_config(self) -> None:
         seen = _stamp(self.path)
         while True:
@@ -141,15 +145,15 @@ class Service:
         self.config, self.gateway.desk = config, desk
         self.chooser.verifier, self.chooser.known = self._verifier(), self._known()
         task = asyncio.create_task(_closed_when_idle(old))
-        self._old.add(task)
-        task.add_done_callback(self._old.discard)
+        self._old[task] = old
+        task.add_done_callback(self._forget)
         log.info("configuration taken over")
         return True
 
 
 async def _closed_when_idle(providers: Providers) -> None:
-    while providers.under_way:
-        await asyncio.sleep(0.2)
+    """Requests that began under the old configuration end under it."""
+    await providers.idle()
     await providers.close()
 
 

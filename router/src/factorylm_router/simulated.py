@@ -20,7 +20,7 @@ from factorylm_router.wire.sse import DONE, data_event, named_event
 _SUM = re.compile(r"(\d+(?:\.\d+)?)\s*([+*])\s*(\d+(?:\.\d+)?)")
 FAULTS = (
     "500", "503", "429", "429-after", "stall", "close", "cut", "garbage", "html", "bad-json", "no-usage", "zero-cost",
-    "error-in-stream", "no-done", "redirect", "error-200", "400",
+    "error-in-stream", "stall-in-stream", "no-done", "redirect", "error-200", "400",
 )  # fmt: skip
 
 
@@ -292,11 +292,11 @@ class Talk:
             await response.write(b"\x00\xfe\xff\n\ndata: [1, 2]\n\n")
         elif self.fault == "error-in-stream":
             await response.write(data_event({"error": {"message": "scripted", "type": "server_error"}}))
-        elif self.fault == "stall":
+        elif self.fault == "stall-in-stream":
             await self.provider.release.wait()
         else:
             return False
-        return self.fault != "stall"
+        return True
 
     def _pieces(self) -> list[str]:
         text = self.said.text

@@ -1,6 +1,7 @@
 """The only place that opens a socket to a provider, and so the last gate of the data policy."""
 
 import asyncio
+import io
 import ipaddress
 import random
 import socket
@@ -20,6 +21,7 @@ from factorylm_router.resilience import Breaker, FailedAttempt, Trouble, retry_a
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
+LARGE_BODY = 512 * 1024
 ANTHROPIC_VERSION = "2023-06-01"
 
 
@@ -51,6 +53,8 @@ class Provider:
         self.config = config
         self.breakers: dict[str, Breaker] = {}
         self.under_way = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._slots = asyncio.Semaphore(config.at_once)
         self._waiting = 0
         self._headers = _fixed_headers(name, config)
@@ -110,15 +114,19 @@ class Provider:
         else:
             await self._slots.acquire()
         self.under_way += 1
+        self.idle.clear()
         try:
             yield
         finally:
             self.under_way -= 1
+            if not self.under_way:
+                self.idle.set()
             self._slots.release()
 
     async def _answer(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
-            return await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+            data = io.BytesIO(body) if len(body) > LARGE_BODY else body  # sent in pieces: the loop goes on
+            return await self._session.post(url, data=data, headers=headers, allow_redirects=False)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise translated(error, self.name) from error
 
@@ -206,9 +214,10 @@ class Providers:
             for model, breaker in provider.breakers.items()
         }
 
-    @property
-    def under_way(self) -> int:
-        return sum(provider.under_way for provider in self._providers.values())
+    async def idle(self) -> None:
+        """Nothing is under way at any of them."""
+        for provider in self._providers.values():
+            await provider.idle.wait()
 
     async def close(self) -> None:
         for provider in self._providers.values():

@@ -56,7 +56,8 @@ def usage_of(usage: Any) -> Usage | None:
     """The provider's count, or None if it sent none that makes sense."""
     if not isinstance(usage, Mapping):
         return None
-    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
+    tokens_in: Any = usage.get("prompt_tokens")
+    tokens_out: Any = usage.get("completion_tokens", 0)
     if not _is_count(tokens_in) or not _is_count(tokens_out):
         return None
     details_in = usage.get("prompt_tokens_details") or {}

@@ -199,7 +199,7 @@ class MessagesEncoder:
 
     def _start(self, chunk: Mapping[str, Any]) -> bytes:
         self._started = True
-        message = {
+        message: dict[str, Any] = {
             "id": chunk.get("id") or "msg_local",
             "type": "message",
             "role": "assistant",
@@ -217,7 +217,7 @@ class MessagesEncoder:
 
     def _call(self, call: Mapping[str, Any]) -> bytes:
         function = call.get("function") or {}
-        block = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: dict[str, Any] = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
         out = self._opened(int(call.get("index") or 0), block)
         if function.get("arguments"):
             out += self._delta({"type": "input_json_delta", "partial_json": function["arguments"]})
