@@ -7,9 +7,8 @@ from typing import Any
 import anthropic
 import openai
 import pytest
-from pydantic import BaseModel
-
 from factorylm_router.simulated import Said
+from pydantic import BaseModel
 
 pytestmark = pytest.mark.anyio
 TOOL_SCHEMA = {"type": "object", "properties": {"tags": {"type": "array", "items": {"type": "string"}}}}
@@ -89,7 +88,9 @@ async def test_a_conversation_with_tool_results_reaches_the_other_dialect_whole(
         {"role": "user", "content": [{"type": "text", "text": "and this?"}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]},
     ]  # fmt: skip
     async with talkative.running(public), openai_client(talkative) as client:
-        await client.chat.completions.create(model="claude", messages=history, tools=[CHAT_TOOL], max_tokens=50)
+        await client.chat.completions.create(
+            model="claude", messages=history, tools=[CHAT_TOOL], max_tokens=50
+        )
     sent = talkative.outside.requests[0]
     assert sent["system"] == "Be short."
     assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
@@ -117,7 +118,9 @@ class Speed(BaseModel):
 
 
 async def test_structured_output_is_parsed_by_the_client(plant: Any, public: str, script: Any):
-    plant.outside.models["cheap"] = script("cheap", lambda chat: Said(text='{"tag": "pump1.speed", "rpm": 1450}'))
+    plant.outside.models["cheap"] = script(
+        "cheap", lambda chat: Said(text='{"tag": "pump1.speed", "rpm": 1450}')
+    )
     async with plant.running(public), openai_client(plant) as client:
         answer = await client.chat.completions.parse(model="cheap", messages=ASK, response_format=Speed)
     assert answer.choices[0].message.parsed == Speed(tag="pump1.speed", rpm=1450)

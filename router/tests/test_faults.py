@@ -11,7 +11,6 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-
 from factorylm_router.config import key_digest
 from factorylm_router.simulated import FAULTS, Said
 
@@ -25,7 +24,9 @@ def once(fault: str) -> Any:
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "429-after"])
-async def test_a_passing_error_is_repeated_and_only_the_answer_is_paid(plant: Any, public: str, script: Any, fault: str):
+async def test_a_passing_error_is_repeated_and_only_the_answer_is_paid(
+    plant: Any, public: str, script: Any, fault: str
+):
     plant.outside.models["cheap"] = script("cheap", faults=once(fault))
     async with plant.running(public):
         status, _, _ = await plant.chat("cheap")
@@ -45,7 +46,7 @@ async def test_what_may_have_been_billed_is_not_repeated_but_falls_back(
     plant.outside.models["cheap"] = script("cheap", faults=itertools.repeat(fault))
     plant.outside.redirect_to = "http://127.0.0.1:1/elsewhere"
     async with plant.running(public):
-        text = plant.file.read_text().replace("[models.second]", '[models.second]\nfallbacks = []')
+        text = plant.file.read_text().replace("[models.second]", "[models.second]\nfallbacks = []")
         plant.file.write_text(text.replace("[models.cheap]", '[models.cheap]\nfallbacks = ["second"]'))
         assert plant.service.reload()
         status, _, headers = await plant.chat("cheap")
@@ -85,7 +86,9 @@ async def test_a_stream_that_breaks_ends_with_an_error_the_client_raises(
     assert rows[0].cost_source == "estimated"
 
 
-@pytest.mark.parametrize(("fault", "source"), [("no-usage", "estimated"), ("no-done", "priced"), ("", "priced")])
+@pytest.mark.parametrize(
+    ("fault", "source"), [("no-usage", "estimated"), ("no-done", "priced"), ("", "priced")]
+)
 async def test_usage_is_always_filled_and_a_stream_costs_what_the_whole_costs(
     plant: Any, public: str, script: Any, fault: str, source: str
 ):
@@ -115,7 +118,9 @@ async def test_a_billed_amount_goes_first_but_a_billed_zero_is_no_price(plant: A
     assert rows[0].cost_micro == rows[1].cost_micro == plant.outside.books[0].micro
 
 
-async def test_repeated_failures_open_the_breaker_and_the_fallback_answers_at_once(plant: Any, public: str, script: Any):
+async def test_repeated_failures_open_the_breaker_and_the_fallback_answers_at_once(
+    plant: Any, public: str, script: Any
+):
     plant.outside.models["cheap"] = script("cheap", faults=itertools.repeat("close"))
     async with plant.running(public):
         text = plant.file.read_text().replace("[models.cheap]", '[models.cheap]\nfallbacks = ["second"]')
@@ -256,7 +261,11 @@ async def test_the_same_request_is_answered_from_the_cache_for_nothing(plant: An
     assert first[1] == again[1]
     assert again[2]["X-FactoryLM-Cache"] == "hit"
     assert "X-FactoryLM-Cache" not in other[2]
-    assert sorted((row.status, row.cost_micro > 0) for row in rows) == [("cached", False), ("ok", True), ("ok", True)]
+    assert sorted((row.status, row.cost_micro > 0) for row in rows) == [
+        ("cached", False),
+        ("ok", True),
+        ("ok", True),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -281,7 +290,9 @@ async def test_a_bad_request_is_told_what_is_wrong(plant: Any, public: str, body
 
 async def test_a_body_of_100_megabytes_is_refused_without_being_read(plant: Any, public: str):
     async with plant.running(public):
-        async with plant.http.post(plant.url + "/v1/chat/completions", data=io.BytesIO(b"x" * 100_000_000)) as response:
+        async with plant.http.post(
+            plant.url + "/v1/chat/completions", data=io.BytesIO(b"x" * 100_000_000)
+        ) as response:
             assert response.status == 413
         assert (await plant.chat("cheap"))[0] == 200
 

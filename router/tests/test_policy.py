@@ -8,7 +8,6 @@ from typing import Any
 
 import orjson
 import pytest
-
 from factorylm_router.config import DataClass, RedactConfig, key_digest
 from factorylm_router.errors import ConfigError, PolicyRefusedError
 from factorylm_router.redact import Redaction, StreamRestorer
@@ -20,13 +19,19 @@ SECRET = "recipe-4711-pump1.speed"
 MODELS = ("auto", "cheap", "second", "premium", "claude", "local", "medium", "unheard-of")
 SURFACES = ("/v1/chat/completions", "/v1/messages", "/v1/responses", "/v1/embeddings")
 FAULTS = ("", "", "500", "429-after", "close", "garbage", "cut", "redirect", "error-in-stream", "no-usage")
-KEYS = {"plant": "flm-plant-key-000000000000", "public": "flm-public-key-00000000000", "redacted": "flm-redacted-key-000000"}
+KEYS = {
+    "plant": "flm-plant-key-000000000000",
+    "public": "flm-public-key-00000000000",
+    "redacted": "flm-redacted-key-000000",
+}
 
 
 def request_of(rnd: random.Random, surface: str, words: str) -> dict[str, Any]:
     """The words somewhere a plant's data may stand: text, system, tool results, tool schemas, unknown fields, keys."""
     where = rnd.choice(("user", "system", "tool", "schema", "field", "key", "part", "escaped"))
-    text = {"escaped": words.replace("r", "\\u0072"), "part": "see part"}.get(where, words if where == "user" else "look")
+    text = {"escaped": words.replace("r", "\\u0072"), "part": "see part"}.get(
+        where, words if where == "user" else "look"
+    )
     body: dict[str, Any] = {"model": rnd.choice(MODELS), "stream": rnd.random() < 0.4}
     content: Any = [{"type": "text", "text": words}] if where == "part" else text
     if surface.endswith("embeddings"):
@@ -38,7 +43,9 @@ def request_of(rnd: random.Random, surface: str, words: str) -> dict[str, Any]:
     if where == "system":
         body["instructions" if surface.endswith("responses") else "system"] = words
     if where == "schema":
-        body["tools"] = [{"type": "function", "function": {"name": "t", "description": words, "parameters": {}}}]
+        body["tools"] = [
+            {"type": "function", "function": {"name": "t", "description": words, "parameters": {}}}
+        ]
     if where == "field":
         body["unknown"] = {"deep": [words]}
     if where == "key":
@@ -73,19 +80,27 @@ tags = ["pump1.speed"]
 [routing]
 shadow_share = 1
 premium_calls_per_right_answer = 100
-""" + "".join(f'[keys.{name}]\nsha256 = "{key_digest(key)}"\ndata_class = "{name}"\n' for name, key in KEYS.items())
+""" + "".join(
+    f'[keys.{name}]\nsha256 = "{key_digest(key)}"\ndata_class = "{name}"\n' for name, key in KEYS.items()
+)
 
 
 async def test_no_plant_byte_leaves_in_600_generated_cases(plant: Any, script: Any):
     rnd = random.Random(20261120)
     everything = itertools.cycle(FAULTS)
     for name in ("cheap", "second", "premium", "claude"):
-        plant.outside.models[name] = script(name, lambda chat: Said(text="The answer is 5."), faults=everything)
-    plant.site.models["local"] = script("local", lambda chat: Said(text=""), faults=itertools.cycle(("", "500", "close")))
+        plant.outside.models[name] = script(
+            name, lambda chat: Said(text="The answer is 5."), faults=everything
+        )
+    plant.site.models["local"] = script(
+        "local", lambda chat: Said(text=""), faults=itertools.cycle(("", "500", "close"))
+    )
     plant.outside.redirect_to = "http://127.0.0.1:9/v1/chat/completions"
     statuses: dict[int, int] = {}
     async with plant.running(TABLES):
-        text = plant.file.read_text().replace("[models.local]", '[models.local]\nfallbacks = ["cheap", "premium"]')
+        text = plant.file.read_text().replace(
+            "[models.local]", '[models.local]\nfallbacks = ["cheap", "premium"]'
+        )
         plant.file.write_text(text)
         assert plant.service.reload()
         for number in range(CASES):
@@ -107,9 +122,15 @@ async def test_no_plant_byte_leaves_in_600_generated_cases(plant: Any, script: A
     assert redacted
     assert not [request for request in redacted if "4711" in request or "pump1" in request]
     assert [request for request in sent if re.search(r"case-\d+-public", request)], "public data does leave"
-    assert [r for r in plant.site.requests if "case-" in str(r) and "-plant" in str(r)], "plant data is answered on site"
+    assert [r for r in plant.site.requests if "case-" in str(r) and "-plant" in str(r)], (
+        "plant data is answered on site"
+    )
     told = [value for headers in plant.outside.headers for value in headers.values()]
-    assert not [value for value in told if "flm-" in value and not value.startswith("flm-0") and value in KEYS.values()]
+    assert not [
+        value
+        for value in told
+        if "flm-" in value and not value.startswith("flm-0") and value in KEYS.values()
+    ]
     assert {200, 400, 403} <= set(statuses)
 
 
@@ -148,7 +169,16 @@ async def test_a_name_on_site_that_resolves_to_the_internet_is_refused(monkeypat
     resolver = OnSiteResolver()
 
     async def poisoned(host: str, port: int, family: Any) -> Any:
-        return [{"hostname": host, "host": "93.184.216.34", "port": port, "family": family, "proto": 0, "flags": 0}]
+        return [
+            {
+                "hostname": host,
+                "host": "93.184.216.34",
+                "port": port,
+                "family": family,
+                "proto": 0,
+                "flags": 0,
+            }
+        ]
 
     monkeypatch.setattr(resolver._resolver, "resolve", poisoned)
     with pytest.raises(OSError, match="resolves to a public address"):
@@ -203,21 +233,33 @@ def test_pictures_of_class_redacted_stay():
 async def test_redacted_requests_are_answered_with_the_real_names(plant: Any, script: Any):
     def parrot(chat: dict[str, Any]) -> Said:
         words = chat["messages"][-1]["content"]
-        return Said(text=words, calls=(("write_tag", orjson.dumps({"tag": words.split()[0]}).decode()),), pieces=9)
+        return Said(
+            text=words, calls=(("write_tag", orjson.dumps({"tag": words.split()[0]}).decode()),), pieces=9
+        )
 
     plant.outside.models["cheap"] = script("cheap", parrot)
     key = {"Authorization": f"Bearer {KEYS['redacted']}"}
     async with plant.running(TABLES):
         _, whole, _ = await plant.chat("cheap", "pump1.speed = 1450 says Herr Maier", headers=key)
-        body = {"model": "cheap", "stream": True, "messages": [{"role": "user", "content": "pump1.speed = 1450"}]}
+        body = {
+            "model": "cheap",
+            "stream": True,
+            "messages": [{"role": "user", "content": "pump1.speed = 1450"}],
+        }
         async with plant.http.post(plant.url + "/v1/chat/completions", json=body, headers=key) as response:
-            stream = [orjson.loads(line[6:]) for line in (await response.text()).splitlines() if line.startswith("data: {")]
+            stream = [
+                orjson.loads(line[6:])
+                for line in (await response.text()).splitlines()
+                if line.startswith("data: {")
+            ]
     message = whole["choices"][0]["message"]
     assert message["content"] == "pump1.speed = 1450 says Herr Maier"
     assert orjson.loads(message["tool_calls"][0]["function"]["arguments"]) == {"tag": "pump1.speed"}
     deltas = [choice["delta"] for chunk in stream for choice in chunk["choices"]]
     assert "".join(delta.get("content") or "" for delta in deltas) == "pump1.speed = 1450"
-    calls = [call["function"].get("arguments", "") for delta in deltas for call in delta.get("tool_calls", [])]
+    calls = [
+        call["function"].get("arguments", "") for delta in deltas for call in delta.get("tool_calls", [])
+    ]
     assert orjson.loads("".join(calls)) == {"tag": "pump1.speed"}
     assert "pump1" not in str(plant.outside.requests)
 

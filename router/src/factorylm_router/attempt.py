@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import aiohttp
@@ -13,10 +13,11 @@ from factorylm_router.config import Config, ModelConfig
 from factorylm_router.errors import PriceUnknownError
 from factorylm_router.journal import Journal
 from factorylm_router.ledger import LedgerRow, Purpose, Status
-from factorylm_router.money import NO_COST, Cost, CostSource, Price, Usage, cost_of
+from factorylm_router.money import NO_COST, Cost, CostSource, Price, Usage, cost_of, table_cost_micro
 from factorylm_router.policy import Caller, Ruling
 from factorylm_router.redact import Redaction
-from factorylm_router.resilience import NOTHING_SENT, FailedAttempt, Trouble
+from factorylm_router.resilience import FailedAttempt, Trouble
+from factorylm_router.routes import Route
 from factorylm_router.upstream import Provider, Providers, translated, whole_answer
 from factorylm_router.wire.chat import Tally, estimated_tokens
 from factorylm_router.wire.lines import Line, Surface, line_to
@@ -39,6 +40,7 @@ class Job:
     stream: bool = False
     session: str = ""
     why: str = ""
+    is_cascade: bool = False
     left_micro: int | None = None  # what it may still cost; None without a budget
     redaction: Redaction | None = None
     hidden_body: dict[str, Any] | None = None
@@ -75,6 +77,8 @@ class Desk:
         self.prices: dict[str, Price] = {
             name: model.price.to_price() for name, model in config.models.items()
         }
+        self.routes: dict[tuple[str, Ruling], Route] = {}
+        self.callers: dict[tuple[str | None, str, str], Caller] = {}
         self.premium = config.roles.premium[0] if config.roles.premium else None
 
     def model(self, name: str) -> ModelConfig:
@@ -98,7 +102,7 @@ class Desk:
         """What premium would have cost for the same tokens: an estimate, since it would have said other words."""
         if self.premium is None:
             return 0
-        return cost_of(replace(usage, billed_micro=None), self.price(self.premium)).micro
+        return table_cost_micro(usage, self.price(self.premium))
 
     def line(self, job: Job, model: str) -> Line:
         config = self.model(model)
@@ -119,6 +123,20 @@ class Desk:
 class Booking:
     """An attempt's ledger row, from the journal line before it to the final row after it."""
 
+    __slots__ = (
+        "_clock",
+        "_desk",
+        "_job",
+        "_price",
+        "_started",
+        "attempt_id",
+        "ended",
+        "first_ms",
+        "model",
+        "provider",
+        "purpose",
+    )
+
     def __init__(
         self, desk: Desk, job: Job, model: str, purpose: Purpose, clock: Callable[[], float]
     ) -> None:
@@ -126,10 +144,19 @@ class Booking:
         self._desk, self._job, self._clock = desk, job, clock
         self._started = clock()
         self._price = desk.price(model)
+        self.attempt_id = f"{job.request_id}-{job.numbered}"
+        self.model = model
+        self.provider = desk.model(model).provider
+        self.purpose = purpose
         self.ended = False
         self.first_ms = 0
-        self.row = LedgerRow(
-            attempt_id=f"{job.request_id}-{job.numbered}",
+
+    def _row(
+        self, status: Status, used: Usage, cost: Cost, *, trouble: str = "", upstream_id: str = ""
+    ) -> LedgerRow:
+        job = self._job
+        return LedgerRow(
+            attempt_id=self.attempt_id,
             request_id=job.request_id,
             at_ms=job.at_ms + int((self._started - job.started) * 1000),
             plant=job.caller.plant,
@@ -137,32 +164,10 @@ class Booking:
             skill=job.caller.skill,
             agent=job.caller.agent,
             surface=job.surface,
-            purpose=purpose,
-            model=model,
-            provider=desk.model(model).provider,
+            purpose=self.purpose,
+            model=self.model,
+            provider=self.provider,
             data_class=job.ruling.data_class,
-            status=Status.UNFINISHED,
-            in_tokens=estimated_tokens(job.size),
-            why=job.why,
-        )
-
-    def begin(self) -> None:
-        sent = Usage(in_tokens=self.row.in_tokens, estimated=True)
-        cost = cost_of(sent, self._price)
-        self._desk.journal.begin(replace(self.row, cost_micro=cost.micro, cost_source=cost.source))
-
-    def first(self) -> None:
-        self.first_ms = self.elapsed_ms()
-
-    def elapsed_ms(self) -> int:
-        return int((self._clock() - self._started) * 1000)
-
-    def end(self, status: Status, usage: Usage | None, *, trouble: str = "", upstream_id: str = "") -> Cost:
-        """Book it. Without usage nothing was sent and nothing can have been billed."""
-        cost = cost_of(usage, self._price) if usage else NO_COST
-        used = usage or Usage()
-        row = replace(
-            self.row,
             status=status,
             trouble=trouble,
             in_tokens=used.in_tokens,
@@ -173,21 +178,64 @@ class Booking:
             cost_source=cost.source,
             latency_ms=self.elapsed_ms(),
             first_ms=self.first_ms,
+            why=job.why,
             upstream_id=upstream_id,
+            premium_micro=self._premium_micro(status, used),
         )
+
+    def _premium_micro(self, status: Status, used: Usage) -> int:
+        """Counted once per request: on the answer, or by the cascade on what it accepts."""
+        if status is not Status.OK or self._job.is_cascade or self.purpose in BESIDE_THE_ANSWER:
+            return 0
+        return self._desk.premium_micro(used)
+
+    def sent(self) -> Usage:
+        """What has certainly been sent, as far as we can count it."""
+        return Usage(in_tokens=estimated_tokens(self._job.size), estimated=True)
+
+    def begin(self) -> None:
+        if self._desk.journal.is_open:
+            job, sent = self._job, self.sent()
+            cost = cost_of(sent, self._price)
+            at_ms = job.at_ms + int((self._started - job.started) * 1000)
+            who = (job.caller.plant, job.caller.name, job.caller.skill, job.caller.agent)
+            what = (job.surface, self.purpose, self.model, self.provider, job.ruling.data_class)
+            line = (
+                self.attempt_id,
+                job.request_id,
+                at_ms,
+                *who,
+                *what,
+                sent.in_tokens,
+                cost.micro,
+                cost.source,
+            )
+            self._desk.journal.begin(line)
+
+    def first(self) -> None:
+        self.first_ms = self.elapsed_ms()
+
+    def elapsed_ms(self) -> int:
+        return int((self._clock() - self._started) * 1000)
+
+    def end(self, status: Status, usage: Usage | None, *, trouble: str = "", upstream_id: str = "") -> Cost:
+        """Book it. Without usage nothing was sent and nothing can have been billed."""
+        cost = cost_of(usage, self._price) if usage else NO_COST
         if not self.ended:
             self.ended = True
+            row = self._row(status, usage or NOTHING_USED, cost, trouble=trouble, upstream_id=upstream_id)
             self._job.rows.append(row)
-            self._desk.journal.end(row.attempt_id)
+            self._desk.journal.end(self.attempt_id)
         return cost
 
     def fail(self, failure: FailedAttempt, tally: Tally | None = None) -> None:
-        if failure.trouble in NOTHING_SENT or not failure.may_have_cost:
-            usage = None
-        else:
-            usage = (tally or Tally()).settled_usage(self._job.size)
+        usage = (tally or Tally()).settled_usage(self._job.size) if failure.may_have_cost else None
         upstream_id = tally.id if tally else ""
         self.end(Status.FAILED, usage, trouble=failure.trouble, upstream_id=upstream_id)
+
+
+NOTHING_USED = Usage()
+BESIDE_THE_ANSWER = frozenset({Purpose.SHADOW, Purpose.ESCALATION})
 
 
 @asynccontextmanager
@@ -206,8 +254,11 @@ async def opened(
         raise failure
     booking.begin()
     try:
-        async with provider.post(line.path, line.encoded(), job.ruling, _trace(booking)) as response:
+        response = await provider.post(line.path, line.encoded(), job.ruling, _trace(booking))
+        try:
             yield response, line, booking
+        finally:
+            provider.finish(response)
         breaker.succeeded()
     except FailedAttempt as failure:
         if failure.is_the_clients_fault or failure.trouble is Trouble.BUSY:
@@ -219,21 +270,19 @@ async def opened(
     except BaseException:
         breaker.gave_up()
         # The client left while the provider was working: tokens seen so far are priced, the rest is unknown.
-        booking.end(
-            Status.ABORTED, Usage(in_tokens=booking.row.in_tokens, estimated=True), trouble="client left"
-        )
+        booking.end(Status.ABORTED, booking.sent(), trouble="client left")
         raise
 
 
 def _trace(booking: Booking) -> dict[str, str]:
     """The provider's books and ours share this id. Nothing else of the client's headers goes on."""
-    return {"X-Request-Id": booking.row.attempt_id}
+    return {"X-Request-Id": booking.attempt_id}
 
 
 async def ask(desk: Desk, job: Job, model: str, purpose: Purpose) -> Answer:
     """One whole answer, or a FailedAttempt."""
     async with opened(desk, job, model, purpose) as (response, line, booking):
-        raw = await whole_answer(response, booking.row.provider)
+        raw = await whole_answer(response, booking.provider)
         booking.first()
         answer = _understood(raw, line, job, booking)
         _restore(answer, job, desk, model)
@@ -242,7 +291,7 @@ async def ask(desk: Desk, job: Job, model: str, purpose: Purpose) -> Answer:
 
 
 def _understood(raw: bytes, line: Line, job: Job, booking: Booking) -> Answer:
-    provider = booking.row.provider
+    provider = booking.provider
     try:
         said = orjson.loads(raw)
     except orjson.JSONDecodeError:
@@ -257,14 +306,14 @@ def _understood(raw: bytes, line: Line, job: Job, booking: Booking) -> Answer:
         raise FailedAttempt(trouble=Trouble.GARBAGE, message=f"{provider} answered 200 with an error inside")
     tally, chat = _tallied(said, line, provider)
     return Answer(
-        model=booking.row.model,
+        model=booking.model,
         dialect=line.dialect,
         raw=raw,
         chat=chat,
         tally=tally,
         usage=tally.settled_usage(job.size),
         cost=Cost(0, CostSource.NONE),
-        attempt_id=booking.row.attempt_id,
+        attempt_id=booking.attempt_id,
         latency_ms=booking.elapsed_ms(),
     )
 

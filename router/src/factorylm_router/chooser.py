@@ -72,7 +72,9 @@ class Chooser:
                 return await self._climb(talk)
         except TimeoutError:
             if not talk.answers and not talk.unusable:
-                raise UpstreamTimeoutError(f"no model answered within the deadline of {deadline:g} s") from None
+                raise UpstreamTimeoutError(
+                    f"no model answered within the deadline of {deadline:g} s"
+                ) from None
             return self._unverified(talk, f"deadline of {deadline:g} s: the best answer so far")
 
     def _begun(self, plan: Plan) -> Talk:

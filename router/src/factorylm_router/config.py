@@ -9,6 +9,7 @@ import tomllib
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from factorylm_router.errors import ConfigError
+from factorylm_router.ledger import Limits
 from factorylm_router.money import Price, micro_from_dollars, nano_from_dollars_per_million
 
 Name = Annotated[str, Field(pattern=r"^[\w./:@-]{1,128}$")]
@@ -155,6 +157,15 @@ class KeyConfig(Table):
     skill: str = ""
     agent: str = ""
 
+    @cached_property
+    def limits(self) -> Limits:
+        return Limits(
+            budget_micro=None if self.budget_usd is None else micro_from_dollars(self.budget_usd),
+            soft_micro=None if self.soft_budget_usd is None else micro_from_dollars(self.soft_budget_usd),
+            period=self.period,
+            per_minute=self.requests_per_minute,
+        )
+
     @field_validator("expires")
     @classmethod
     def _knows_its_zone(cls, expires: datetime | None) -> datetime | None:
@@ -213,6 +224,10 @@ class Config(Table):
     cache: CacheConfig = CacheConfig()
     plant: PlantConfig = PlantConfig()
     keys: dict[Name, KeyConfig] = {}
+
+    @cached_property
+    def key_by_digest(self) -> dict[str, tuple[str, KeyConfig]]:
+        return {key.sha256: (name, key) for name, key in self.keys.items()}
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

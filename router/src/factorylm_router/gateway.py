@@ -23,13 +23,13 @@ from factorylm_router.errors import (
     UpstreamFailedError,
     UpstreamTimeoutError,
 )
-from factorylm_router.ledger import LedgerRow, Limits, Purpose, Status
-from factorylm_router.money import Usage, cost_of, dollars, micro_from_dollars
+from factorylm_router.ledger import LedgerRow, Purpose, Status
+from factorylm_router.money import Usage, cost_of, dollars
 from factorylm_router.policy import judge_model_allowed
 from factorylm_router.relay import NativeRelay, Relay, cost_so_far_micro, relay_for
 from factorylm_router.resilience import FailedAttempt, Trouble, wait_before_retry
 from factorylm_router.routes import AutoQuestion, Route, auto_route, named_route
-from factorylm_router.state import State
+from factorylm_router.state import SettlesAtOnce, State
 from factorylm_router.upstream import draw
 from factorylm_router.wire.chat import estimated_tokens, usage_dict
 from factorylm_router.wire.messages_in import message_from_chat
@@ -72,7 +72,7 @@ class Gateway:
         self.state = state
         self.clock = clock
         self.choosers: dict[str, Chooser] = {}
-        self.watchers: list[Callable[[Job], None]] = []
+        self.watchers: list[Callable[[Job, list[LedgerRow]], None]] = []
         self.after: list[Callable[[Plan, Answer], None]] = []
         self.in_flight = 0
         self._settling: set[asyncio.Task[None]] = set()
@@ -85,6 +85,7 @@ class Gateway:
         try:
             route = self._routed(desk, job, asked_model, question)
             job.why = route.why
+            job.is_cascade = route.mode == "cascade"
             plan = Plan(desk=desk, job=job, route=route)
             await self._reserve(plan)
         except RouterError as error:
@@ -97,20 +98,19 @@ class Gateway:
         judge_model_allowed(job.caller.rules, asked_model)
         if asked_model == "auto":
             return auto_route(desk.config, job.ruling, question)
-        return named_route(desk.config, job.ruling, asked_model)
+        known = (asked_model, job.ruling)
+        route = desk.routes.get(known)
+        if route is None:
+            route = named_route(desk.config, job.ruling, asked_model)
+            desk.routes[known] = route  # few: models times classes, and only names that exist
+        return route
 
     async def _reserve(self, plan: Plan) -> None:
         job, rules = plan.job, plan.job.caller.rules
         if rules is None or (rules.budget_usd is None and rules.requests_per_minute is None):
             return
-        limits = Limits(
-            budget_micro=None if rules.budget_usd is None else micro_from_dollars(rules.budget_usd),
-            soft_micro=None if rules.soft_budget_usd is None else micro_from_dollars(rules.soft_budget_usd),
-            period=rules.period,
-            per_minute=rules.requests_per_minute,
-        )
         asked = worst_cost_micro(plan)
-        admission = await self.state.admit(job.caller.name, limits, asked, job.request_id, job.at_ms)
+        admission = await self.state.admit(job.caller.name, rules.limits, asked, job.request_id, job.at_ms)
         if admission.reason == "rate":
             raise RateExceededError(
                 f"key {job.caller.name} may send {rules.requests_per_minute} requests a minute",
@@ -200,7 +200,8 @@ class Gateway:
     def _reply(self, plan: Plan, answer: Answer, why: str) -> Reply:
         job = plan.job
         premium = plan.desk.premium_micro(answer.usage)
-        self._mark_accepted(job, answer, why, premium)
+        if job.is_cascade:
+            self._mark_accepted(job, answer, why, premium)
         headers = self.headers(plan, answer.model, why)
         headers["X-FactoryLM-Cost-USD"] = dollars(job.spent_micro())
         headers["X-FactoryLM-Premium-USD"] = dollars(premium)
@@ -253,7 +254,7 @@ class Gateway:
                         booking,
                     ):
                         relay = relay_for(plan.job, line, outside=plan.desk.is_outside(model))
-                        fed = _fed(relay, response, booking.row.provider)
+                        fed = _fed(relay, response, booking.provider)
                         first = await anext(fed, None)
                         booking.first()
                         begun = True
@@ -278,7 +279,7 @@ class Gateway:
     ) -> AsyncIterator[bytes]:
         """Everything the client gets; booked at its end, whoever ends it."""
         job, desk = plan.job, plan.desk
-        in_tokens, price = estimated_tokens(job.size), desk.price(booking.row.model)
+        in_tokens, price = estimated_tokens(job.size), desk.price(booking.model)
         try:
             async for out in pieces:
                 yield out
@@ -292,7 +293,6 @@ class Gateway:
             out = relay.last()
             usage = relay.tally.settled_usage(job.size)
             cost = booking.end(Status.OK, usage, upstream_id=relay.tally.id)
-            self._price_stream(plan, booking, usage)
             yield out + relay.finish(usage) + _cost_comment(plan, cost.micro)
         except RouterError as error:
             booking.end(
@@ -311,22 +311,19 @@ class Gateway:
                 usage = relay.tally.settled_usage(job.size)
                 booking.end(Status.ABORTED, usage, trouble="client left", upstream_id=relay.tally.id)
 
-    def _price_stream(self, plan: Plan, booking: Booking, usage: Usage) -> None:
-        job = plan.job
-        for number, row in enumerate(job.rows):
-            if row.attempt_id == booking.row.attempt_id:
-                job.rows[number] = replace(row, premium_micro=plan.desk.premium_micro(usage))
-
     # -- books and cache ----------------------------------------------------------------------
 
     def settle(self, job: Job) -> None:
         """Books close in the background: a client never waits for a disk."""
         rows, job.rows = job.rows, []
+        for watch in self.watchers:
+            watch(job, rows)
+        if isinstance(self.state, SettlesAtOnce):
+            self.state.settle_at_once(job.caller.name, job.request_id, rows)
+            return
         task = asyncio.create_task(self._settled(job, rows))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
-        for watch in self.watchers:
-            watch(replace(job, rows=rows))
 
     async def _settled(self, job: Job, rows: list[LedgerRow]) -> None:
         await self.state.settle(job.caller.name, job.request_id, rows)
@@ -367,8 +364,9 @@ class Gateway:
         task.add_done_callback(self._settling.discard)
 
 
-def new_request_id() -> str:
-    return "flm-" + secrets.token_hex(10)
+def new_request_id(now_ms: int) -> str:
+    """Time first, so that every index of the ledger grows at its end."""
+    return f"flm-{now_ms:011x}{secrets.token_hex(6)}"
 
 
 def worst_cost_micro(plan: Plan) -> int:

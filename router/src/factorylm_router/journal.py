@@ -6,8 +6,12 @@ from pathlib import Path
 
 import orjson
 
-from factorylm_router.ledger import COLUMNS, LedgerRow
+from factorylm_router.ledger import LedgerRow, Status
 
+FIELDS = (
+    "attempt_id", "request_id", "at_ms", "plant", "key", "skill", "agent", "surface", "purpose", "model", "provider",
+    "data_class", "in_tokens", "cost_micro", "cost_source",
+)  # fmt: skip
 ROTATE_BYTES = 8 * 1024 * 1024
 
 
@@ -36,15 +40,18 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
         self._files = [os.open(path, flags, 0o600) for path in self._paths]
 
-    def begin(self, row: LedgerRow) -> None:
-        if not self._files:
-            return
+    @property
+    def is_open(self) -> bool:
+        return bool(self._files)
+
+    def begin(self, line: tuple[str | int, ...]) -> None:
+        """The values of FIELDS; the first is the attempt's id."""
         if self._size > ROTATE_BYTES and not self._open[1 - self._turn]:
             self._turn = 1 - self._turn
             os.ftruncate(self._files[self._turn], 0)
             self._size = 0
-        self._size += os.write(self._files[self._turn], orjson.dumps(row.as_tuple()) + b"\n")
-        self._open[self._turn].add(row.attempt_id)
+        self._size += os.write(self._files[self._turn], orjson.dumps(line) + b"\n")
+        self._open[self._turn].add(str(line[0]))
 
     def end(self, attempt_id: str) -> None:
         self._open[0].discard(attempt_id)
@@ -64,4 +71,4 @@ def _readable(lines: Iterable[bytes]) -> Iterable[LedgerRow]:
             values = orjson.loads(line)
         except orjson.JSONDecodeError:
             continue  # the line that was being written when the machine stopped
-        yield LedgerRow(**dict(zip(COLUMNS, values, strict=True)))
+        yield LedgerRow(**dict(zip(FIELDS, values, strict=True)), status=Status.UNFINISHED)

@@ -1,8 +1,11 @@
 """One row per attempt: what was asked of whom, how it ended, what it cost."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Literal
 
 from factorylm_router.money import CostSource
@@ -60,13 +63,14 @@ class LedgerRow:
         return {name: getattr(self, name) for name in COLUMNS}
 
     def as_tuple(self) -> tuple[Any, ...]:
-        return tuple(getattr(self, name) for name in COLUMNS)
+        return _as_tuple(self)
 
     def settled(self, cost_micro: int) -> "LedgerRow":
         return replace(self, cost_micro=cost_micro, cost_source=CostSource.BILLED)
 
 
 COLUMNS = tuple(field.name for field in fields(LedgerRow))
+_as_tuple: Callable[[LedgerRow], tuple[Any, ...]] = attrgetter(*COLUMNS)
 TEXT_COLUMNS = tuple(field.name for field in fields(LedgerRow) if field.type is str)
 # What `costs --by` may group on.
 GROUPS = (
@@ -99,9 +103,12 @@ class Total:
 
 def period_start_ms(period: Period, now_ms: int) -> int:
     """Budgets start anew at midnight UTC, on the first of the month UTC, or never."""
-    if period == "total":
-        return 0
-    now = datetime.fromtimestamp(now_ms / 1000, UTC)
+    return 0 if period == "total" else _started_ms(period, now_ms // 60_000)
+
+
+@lru_cache(maxsize=64)
+def _started_ms(period: Period, minute: int) -> int:
+    now = datetime.fromtimestamp(minute * 60, UTC)
     start = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if period == "month":
         start = start.replace(day=1)

@@ -1,7 +1,7 @@
 """Counters in memory: what Prometheus scrapes and what the dashboard shows between two looks at the books."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from factorylm_router.attempt import Job
 from factorylm_router.ledger import LedgerRow, Purpose, Status
@@ -24,13 +24,13 @@ class Meters:
         self.seconds: dict[str, list[int]] = defaultdict(lambda: [0] * (len(BUCKETS_S) + 1))
         self.seconds_sum: dict[str, float] = defaultdict(float)
 
-    def see(self, job: Job) -> None:
+    def see(self, job: Job, rows: Sequence[LedgerRow]) -> None:
         """One request's books have closed."""
-        if not job.rows:
+        if not rows:
             return
-        status = Status.OK if any(row.status == Status.OK for row in job.rows) else job.rows[-1].status
+        status = Status.OK if any(row.status == Status.OK for row in rows) else rows[-1].status
         self.requests[job.surface, status, job.ruling.data_class] += 1
-        for row in job.rows:
+        for row in rows:
             self._see_row(row)
 
     def _see_row(self, row: LedgerRow) -> None:

@@ -31,7 +31,7 @@ def identify(config: Config, digest: str | None, now: datetime) -> tuple[str, Ke
     """The key's name and rules. Without any configured key everybody is the loopback caller."""
     if not config.keys:
         return "anonymous", None
-    found = next(((name, key) for name, key in config.keys.items() if key.sha256 == digest), None)
+    found = config.key_by_digest.get(digest or "")
     if found is None:
         raise NotAllowedError(
             "this key is not known here", hint="send a key of this router as the Bearer token"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import aclosing
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -41,7 +42,13 @@ JUDGES: dict[Surface, Callable[[Any], None]] = {
     "embeddings": judge_embedding_request,
 }
 LONGEST_LABEL = 64
+MOST_CALLERS = 10_000
 Guess = Literal["trivial", "normal", "hopeless", "unknown"]
+
+
+NAMED = AutoQuestion(
+    stream=False, has_tools=False, surface="", guess="unknown", pinned=None, short_deadline=False
+)
 
 
 class Front:
@@ -116,7 +123,7 @@ class Front:
         ruling = judge_class(desk.config.policy, caller, headers.get("X-FactoryLM-Data-Class"), body)
         redacts = ruling.data_class is DataClass.REDACTED
         job = Job(
-            request_id=new_request_id(),
+            request_id=new_request_id(now_ms),
             surface=surface,
             body=body,
             size=len(raw),
@@ -129,19 +136,19 @@ class Front:
             still_welcome=lambda: self._still_welcome(desk, caller),
         )
         job.session = session_of(headers.get("X-FactoryLM-Session"), surface, body, caller.name)
-        question = await self._question(job, desk, headers.get("X-FactoryLM-Deadline-S"))
+        auto = body["model"] == "auto"
+        question = await self._question(job, desk, headers.get("X-FactoryLM-Deadline-S")) if auto else NAMED
         return await self.gateway.admit(desk, job, body["model"], question)
 
     async def _question(self, job: Job, desk: Desk, deadline: str | None) -> AutoQuestion:
         """Only `auto` looks at the prompt and the session; everybody else pays nothing for it."""
-        auto = job.body["model"] == "auto"
         has_tools = bool(job.body.get("tools"))
-        pinned = await self.gateway.state.pin_get(job.session, job.at_ms) if auto and has_tools else None
+        pinned = await self.gateway.state.pin_get(job.session, job.at_ms) if has_tools else None
         return AutoQuestion(
             stream=job.stream,
             has_tools=has_tools,
             surface=job.surface,
-            guess=self.guess(job.surface, job.body) if auto else "unknown",
+            guess=self.guess(job.surface, job.body),
             pinned=pinned,
             short_deadline=_seconds(deadline) < desk.config.routing.deadline_s,
         )
@@ -149,15 +156,22 @@ class Front:
     def _caller(self, request: web.Request, desk: Desk) -> Caller:
         judge_host(request, desk)
         key = _sent_key(request)
-        name, rules = identify(desk.config, key_digest(key) if key else None, datetime.now(UTC))
+        digest = key_digest(key) if key else None
+        name, rules = identify(desk.config, digest, datetime.now(UTC))
         headers = request.headers
-        return Caller(
-            name=name,
-            rules=rules,
-            plant=(rules.plant if rules else "") or desk.config.server.plant,
-            skill=(rules.skill if rules else "") or headers.get("X-FactoryLM-Skill", "")[:LONGEST_LABEL],
-            agent=(rules.agent if rules else "") or headers.get("X-FactoryLM-Agent", "")[:LONGEST_LABEL],
-        )
+        labels = (digest, headers.get("X-FactoryLM-Skill", ""), headers.get("X-FactoryLM-Agent", ""))
+        caller = desk.callers.get(labels)
+        if caller is None:
+            caller = desk.callers[labels] = Caller(
+                name=name,
+                rules=rules,
+                plant=(rules.plant if rules else "") or desk.config.server.plant,
+                skill=(rules.skill if rules else "") or labels[1][:LONGEST_LABEL],
+                agent=(rules.agent if rules else "") or labels[2][:LONGEST_LABEL],
+            )
+            if len(desk.callers) > MOST_CALLERS:
+                desk.callers.clear()  # labels are the client's own words: they must not fill the memory
+        return caller
 
     def _still_welcome(self, desk: Desk, caller: Caller) -> bool:
         """A key revoked, removed or expired while its answer streams ends that answer."""
@@ -195,14 +209,19 @@ def _sent_key(request: web.Request) -> str | None:
 def judge_host(request: web.Request, desk: Desk) -> None:
     """A page in a browser must not reach the router under a name of its own (DNS rebinding)."""
     server = desk.config.server
-    host = urlsplit(f"//{request.host}").hostname or ""
-    if not (
-        is_loopback(host) if is_loopback(server.host) else host in server.allowed_hosts or is_loopback(host)
-    ):
-        raise NotAllowedError(f"host {host[:80]!r} is not served here", hint="add it to server.allowed_hosts")
+    if not _serves_host(request.host, server.host, server.allowed_hosts):
+        raise NotAllowedError(
+            f"host {request.host[:80]!r} is not served here", hint="add it to server.allowed_hosts"
+        )
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         raise NotAllowedError("requests from other web pages are refused")
+
+
+@lru_cache(maxsize=256)
+def _serves_host(sent: str, own: str, allowed: tuple[str, ...]) -> bool:
+    host = urlsplit(f"//{sent}").hostname or ""
+    return is_loopback(host) or (not is_loopback(own) and host in allowed)
 
 
 async def _body(request: web.Request, desk: Desk) -> bytes:

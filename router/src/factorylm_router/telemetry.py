@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import aiohttp
@@ -32,8 +32,8 @@ class SpanSender:
         self._task: asyncio.Task[None] | None = None
         self._was_away = False
 
-    def see(self, job: Job) -> None:
-        self._rows.extend(job.rows)
+    def see(self, _job: Job, rows: Sequence[LedgerRow]) -> None:
+        self._rows.extend(rows)
 
     async def start(self) -> None:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5))

@@ -7,13 +7,13 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from factorylm_router.config import Config, ProviderConfig, provider_key
 from factorylm_router.policy import Ruling, judge_egress
@@ -53,6 +53,7 @@ class Provider:
         self.config = config
         self.breakers: dict[str, Breaker] = {}
         self.under_way = 0
+        self._urls: dict[str, URL] = {}
         self.idle = asyncio.Event()
         self.idle.set()
         self._slots = asyncio.Semaphore(config.at_once)
@@ -82,24 +83,39 @@ class Provider:
             found = self.breakers[model] = Breaker()
         return found
 
-    @asynccontextmanager
     async def post(
         self, path: str, body: bytes, ruling: Ruling, headers: Mapping[str, str]
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """The provider's good answer; anything else is a FailedAttempt. Leaving early cancels upstream."""
+    ) -> aiohttp.ClientResponse:
+        """The provider's good answer; anything else is a FailedAttempt. Whoever gets it calls `finish`."""
         judge_egress(ruling, self.name, self.config)
-        async with self._slot():
-            response = await self._answer(self.config.url + path, body, {**self._headers, **headers})
+        await self._take_slot()
+        try:
+            response = await self._answer(self._url(path), body, {**self._headers, **headers})
             try:
                 await _judge_status(response, self.name)
-                yield response
-            finally:
-                # A response that was not read to its end closes its connection, which is the
-                # only way to tell the provider to stop.
-                response.close() if not response.content.at_eof() else response.release()
+            except BaseException:
+                response.close()
+                raise
+        except BaseException:
+            self._free_slot()
+            raise
+        return response
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
+    def finish(self, response: aiohttp.ClientResponse) -> None:
+        """A response that was not read to its end closes its connection: the only way to tell a provider to stop."""
+        if response.content.at_eof():
+            response.release()
+        else:
+            response.close()
+        self._free_slot()
+
+    def _url(self, path: str) -> URL:
+        found = self._urls.get(path)
+        if found is None:
+            found = self._urls[path] = URL(self.config.url + path)
+        return found
+
+    async def _take_slot(self) -> None:
         """Backpressure: local servers answer one at a time, and a queue without end helps nobody."""
         if self._slots.locked():
             if self._waiting >= self.config.queue:
@@ -115,15 +131,14 @@ class Provider:
             await self._slots.acquire()
         self.under_way += 1
         self.idle.clear()
-        try:
-            yield
-        finally:
-            self.under_way -= 1
-            if not self.under_way:
-                self.idle.set()
-            self._slots.release()
 
-    async def _answer(self, url: str, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    def _free_slot(self) -> None:
+        self.under_way -= 1
+        if not self.under_way:
+            self.idle.set()
+        self._slots.release()
+
+    async def _answer(self, url: URL, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         try:
             data = io.BytesIO(body) if len(body) > LARGE_BODY else body  # sent in pieces: the loop goes on
             return await self._session.post(url, data=data, headers=headers, allow_redirects=False)

@@ -1,7 +1,7 @@
 """What every engine promises. SQLite for one process; Redis or PostgreSQL for several replicas."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from factorylm_router.errors import ConfigError
 from factorylm_router.ledger import Admission, LedgerRow, Limits, Total
@@ -47,6 +47,13 @@ class State(Protocol):
 
     async def samples(self, limit: int = 10_000) -> list[dict[str, Any]]:
         """Newest first."""
+
+
+@runtime_checkable
+class SettlesAtOnce(Protocol):
+    """An engine whose booking never waits: it spares a task per request."""
+
+    def settle_at_once(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None: ...
 
 
 def open_state(url: str) -> State:

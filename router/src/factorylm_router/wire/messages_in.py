@@ -217,7 +217,12 @@ class MessagesEncoder:
 
     def _call(self, call: Mapping[str, Any]) -> bytes:
         function = call.get("function") or {}
-        block: dict[str, Any] = {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": {}}
+        block: dict[str, Any] = {
+            "type": "tool_use",
+            "id": call.get("id"),
+            "name": function.get("name"),
+            "input": {},
+        }
         out = self._opened(int(call.get("index") or 0), block)
         if function.get("arguments"):
             out += self._delta({"type": "input_json_delta", "partial_json": function["arguments"]})
