@@ -259,9 +259,9 @@ class Talk:
     async def streamed(self) -> web.StreamResponse:
         self.provider.open_streams += 1
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(self.request)
         sent_chars, ended = 0, False
         try:
+            await response.prepare(self.request)
             for event, chars in self._message_events() if self.messages else self._chat_events():
                 if self.model.between_s:
                     await asyncio.sleep(self.model.between_s)
