@@ -23,7 +23,7 @@ PRICES = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def anyio_backend():
     return "asyncio"
 

@@ -25,7 +25,7 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css"}
+TYPES = {"html": "text/html", "js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}
 RECENT_ROWS = 5000
 
 
@@ -41,7 +41,7 @@ class Admin:
             web.get("/metrics", self.metrics),
             web.get("/dashboard", self.page),
             web.get("/dashboard/data", self.data),
-            web.get("/dashboard/{name:dashboard\\.(?:js|css)}", self.asset),
+            web.get("/dashboard/{name:dashboard\\.(?:js|css|svg)}", self.asset),
             web.post("/dashboard/login", self.login),
         ]
 

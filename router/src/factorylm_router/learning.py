@@ -117,7 +117,7 @@ def _fitted_shift(pairs: Sequence[tuple[float, float]], prior: float = 4.0) -> f
     for _ in range(50):
         gradient = sum(agreed - _sigmoid(score + shift) for score, agreed in pairs) - prior * shift
         slope = sum(p * (1 - p) for p in (_sigmoid(score + shift) for score, _ in pairs)) + prior
-        shift += gradient / slope
+        shift += max(-1.0, min(1.0, gradient / slope))  # far from the middle Newton's step runs too far
     return shift
 
 
