@@ -1,7 +1,9 @@
 """How good and how cheap the router's cascade is on recorded answers of sets it was not fitted on.
 
-Every set is judged by a verifier fitted on the other sets only; no threshold is chosen on what is judged, every call
-counts, and questions that stand in both are left out of the fit by their text. Beside: always cheap, always premium,
+Every set is judged by a verifier fitted on the other sets only; no threshold is chosen on what is judged,
+every call
+counts, and questions that stand in both are left out of the fit by their text. Beside: always cheap,
+always premium,
 random, agreement rules and oracles. The worst set stands beside every mean.
 
     ./run bench router-quality --data DIR
@@ -14,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
-
 from factorylm_router.evaluation import Report, Tally
 from factorylm_router.fitting import DEFAULT_RATE, Batch, fit_verifier
 from factorylm_router.policies import PLAIN, longest_prompts, random_split, router_policy
@@ -44,8 +45,8 @@ class Judged:
         told = self.report
         at_two_cents = 0.02 * (1 - (told.saved_percent or 0) / 100)
         return (
-            f"{self.policy:28s} {told.quality_percent:9.1f} {told.saved_percent:9.1f} {told.escalated_percent:9.1f}"
-            f"       {at_two_cents:9.4f}"
+            f"{self.policy:28s} {told.quality_percent:9.1f} {told.saved_percent:9.1f}"
+            f" {told.escalated_percent:9.1f}       {at_two_cents:9.4f}"
         )
 
 
@@ -128,9 +129,7 @@ def run(data: Path, only: Sequence[str], rates: Sequence[float]) -> list[Judged]
             )
             print(f"{'':28s} {COLUMNS}")
             if not case.is_worth_it:
-                print(
-                    "break-even test: premium costs too little more than the cheap models here; the router does not cascade"
-                )
+                print("break-even test: the cheap models cost too much here; the router does not cascade")
             for policy_name, policy in policies(rows, case, batches, rates).items():
                 found = Judged(dataset, name, policy_name, judge(rows, case, policy))
                 judged.append(found)

@@ -1,7 +1,9 @@
 """What the router adds to a request: time, CPU and memory, beside a direct call and a bare pass-through.
 
-Everything on loopback, the scripted upstream, the load and each proxy in a process of its own. Compare CPU per request
-and the columns of one run with each other; wall times of a busy machine say little. LiteLLM joins if its command is there.
+Everything on loopback, the scripted upstream, the load and each proxy in a process of its own. Compare
+CPU per request
+and the columns of one run with each other; wall times of a busy machine say little. LiteLLM joins if its
+command is there.
 
     ./run bench router-speed
 """
@@ -25,7 +27,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 ANSWER = json.dumps(
     {
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "x" * 240}, "finish_reason": "stop"}],
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "x" * 240}, "finish_reason": "stop"}
+        ],
         "usage": {"prompt_tokens": 20, "completion_tokens": 60, "total_tokens": 80},
     }
 ).encode()  # fmt: skip
@@ -107,7 +111,7 @@ class PassThrough(asyncio.Protocol):
         else:
             self.up.write(data)  # type: ignore[attr-defined]
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self.up is not None:
             self.up.close()
 
@@ -193,14 +197,15 @@ class Load(asyncio.Protocol):
         length = int(self.got[at + 15 : head].split(b"\r\n", 1)[0])
         return len(self.got) >= head + 4 + length
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         if self.left[0] <= 0 and not self.done.done():
             self.done.set_result(None)
 
 
 async def load(port: int, body: bytes, clients: int, count: int, *, stream: bool) -> list[float]:
     request = (
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer flm-bench-key-0123456789\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Authorization: Bearer flm-bench-key-0123456789\r\n"
         b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     ) + body
     times: list[float] = []
@@ -351,9 +356,8 @@ def report(found: Sequence[Process], requests: int, long_run: int) -> dict[str, 
     figures: dict[str, object] = {}
     head = f"{'':18s} {'p50 ms':>8s} {'p99 ms':>8s} {'CPU ms/req':>11s} {'req/s/core':>11s} {'RSS MB':>7s}"
     for stream in (False, True):
-        print(
-            f"\n{'streams of 23 chunks' if stream else 'whole answers of 0.5 kB'}, p50 and p99 with one client, the rest with 16\n{head}"
-        )
+        what = "streams of 23 chunks" if stream else "whole answers of 0.5 kB"
+        print(f"\n{what}, p50 and p99 with one client, the rest with 16\n{head}")
         for process in found:
             count = requests // 4 if stream else requests
             count = count // 20 if process.name == "litellm" else count

@@ -21,6 +21,7 @@ PRICES = {
     "local": (0, 0),
     "claude": (3.0, 15.0),
 }
+OWNERS = {"local": "site", "claude": "claude"}
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,7 @@ def scripted(name: str, answer: Callable[[dict[str, Any]], Said] = echo, **more:
 
 def config_text(outside: str, site: str, *, tables: str = "", server: str = "", path: Path) -> str:
     models = "".join(
-        f'[models.{name}]\nprovider = "{"site" if name == "local" else "claude" if name == "claude" else "outside"}"\n'
+        f'[models.{name}]\nprovider = "{OWNERS.get(name, "outside")}"\n'
         f"price = {{ input = {into}, output = {out}, as_of = 2026-11-01 }}\n"
         for name, (into, out) in PRICES.items()
     )
@@ -108,6 +109,11 @@ class Plant:
         async with self.http.post(self.url + path, json=body, headers=named) as response:
             return response.status, await response.json(), dict(response.headers)
 
+    @asynccontextmanager
+    async def raw(self, body: bytes) -> AsyncIterator[Any]:
+        async with self.http.post(self.url + "/v1/chat/completions", data=body) as response:
+            yield response
+
     async def chat(
         self, model: str, text: str = "hello", **more: Any
     ) -> tuple[int, dict[str, Any], dict[str, str]]:
@@ -152,7 +158,7 @@ def within() -> Callable[..., Any]:
 
     async def wait(condition: Callable[[], Any], timeout_s: float = 5.0) -> None:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 -- bounded
                 await asyncio.sleep(0.005)
 
     return wait

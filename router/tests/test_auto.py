@@ -112,7 +112,7 @@ async def test_a_session_stays_with_its_model_and_a_failed_step_moves_it_up(
             body = {
                 "model": "auto",
                 "tools": [TOOL],
-                "messages": history + [{"role": "user", "content": str(step)}],
+                "messages": [*history, {"role": "user", "content": str(step)}],
             }
             _, answer, told = await plant.post("/v1/chat/completions", body)
             headers.append(told)

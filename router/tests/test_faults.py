@@ -142,7 +142,8 @@ def own_certificate(tmp_path_factory: Any) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("tls")
     key, cert = folder / "key.pem", folder / "cert.pem"
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key,
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+        "-keyout", key,
          "-out", cert, "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"],
         check=True, capture_output=True,
     )  # fmt: skip
@@ -280,9 +281,8 @@ async def test_the_same_request_is_answered_from_the_cache_for_nothing(plant: An
     ],
 )
 async def test_a_bad_request_is_told_what_is_wrong(plant: Any, public: str, body: bytes, told: str):
-    async with plant.running(public):
-        async with plant.http.post(plant.url + "/v1/chat/completions", data=body) as response:
-            answer = await response.json()
+    async with plant.running(public), plant.raw(body) as response:
+        answer = await response.json()
     assert response.status == 400
     assert told in answer["error"]["message"]
     assert plant.outside.requests == []

@@ -1,4 +1,5 @@
-"""No plant-class byte reaches an outside provider: on any surface, path or fault. At least 500 generated cases."""
+"""No plant-class byte reaches an outside provider: on any surface, path or fault. At least 500 generated
+cases."""
 
 import itertools
 import random
@@ -27,7 +28,8 @@ KEYS = {
 
 
 def request_of(rnd: random.Random, surface: str, words: str) -> dict[str, Any]:
-    """The words somewhere a plant's data may stand: text, system, tool results, tool schemas, unknown fields, keys."""
+    """The words somewhere a plant's data may stand: text, system, tool results, tool schemas, unknown
+    fields, keys."""
     where = rnd.choice(("user", "system", "tool", "schema", "field", "key", "part", "escaped"))
     text = {"escaped": words.replace("r", "\\u0072"), "part": "see part"}.get(
         where, words if where == "user" else "look"

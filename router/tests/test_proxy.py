@@ -1,5 +1,7 @@
 """The plain proxy: real clients, one model, nothing lost on the way."""
 
+from typing import Any
+
 import pytest
 from factorylm_router.simulated import Said
 from openai import AsyncOpenAI
@@ -7,7 +9,7 @@ from openai import AsyncOpenAI
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_chat_passes_through_with_unknown_fields_kept(plant, public):
+async def test_a_chat_passes_through_with_unknown_fields_kept(plant: Any, public: Any):
     async with plant.running(public):
         status, answer, headers = await plant.chat(
             "cheap", "hello", some_new_field={"a": [1]}, temperature=0.5
@@ -18,7 +20,7 @@ async def test_a_chat_passes_through_with_unknown_fields_kept(plant, public):
     assert headers["X-FactoryLM-Model"] == "cheap"
 
 
-async def test_a_stream_ends_with_usage_only_when_it_was_asked_for(plant, public):
+async def test_a_stream_ends_with_usage_only_when_it_was_asked_for(plant: Any, public: Any):
     async with plant.running(public):
         client = AsyncOpenAI(base_url=plant.url + "/v1", api_key="x", max_retries=0)
         for asked in (True, False):
@@ -40,7 +42,7 @@ async def test_a_stream_ends_with_usage_only_when_it_was_asked_for(plant, public
     assert {row.cost_source for row in rows} == {"priced"}
 
 
-async def test_tool_calls_keep_ids_and_arguments_in_streams(plant, public, script):
+async def test_tool_calls_keep_ids_and_arguments_in_streams(plant: Any, public: Any, script: Any):
     said = Said(text="Looking.", calls=(("read_tags", '{"tags": ["pump1.speed"]}'), ("diagnose", "{}")))
     plant.outside.models["cheap"] = script("cheap", lambda chat: said)
     async with plant.running(public):
@@ -56,7 +58,7 @@ async def test_tool_calls_keep_ids_and_arguments_in_streams(plant, public, scrip
     assert [c.id for c in calls] == ["call_sim-1_0", "call_sim-1_1"]
 
 
-async def test_plant_data_stays_by_default(plant):
+async def test_plant_data_stays_by_default(plant: Any):
     async with plant.running():
         refused = await plant.chat("cheap", "pump1.speed is 1450")
         kept = await plant.chat("local", "pump1.speed is 1450")

@@ -1,6 +1,8 @@
-"""The ledger against the providers' own books, to the micro-dollar, with faults, leaving clients and killed routers.
+"""The ledger against the providers' own books, to the micro-dollar, with faults, leaving clients and
+killed routers.
 
-FACTORYLM_RECONCILE_REQUESTS=100000 runs the full size (some minutes); the default is a sample of the same mix."""
+FACTORYLM_RECONCILE_REQUESTS=100000 runs the full size (some minutes); the default is a sample of the same
+mix."""
 
 import asyncio
 import contextlib
@@ -15,7 +17,6 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-
 from factorylm_router.cli import main
 from factorylm_router.money import Price, Usage, table_cost_micro
 from factorylm_router.simulated import Said
@@ -42,7 +43,12 @@ def body_of(rnd: random.Random, number: int) -> tuple[str, dict[str, Any]]:
         return "/v1/embeddings", {"model": rnd.choice(("cheap", "second")), "input": text}
     if surface == "responses":
         return "/v1/responses", {"model": model, "input": text, "stream": stream}
-    body = {"model": model, "messages": [{"role": "user", "content": text}], "stream": stream, "max_tokens": 200}
+    body = {
+        "model": model,
+        "messages": [{"role": "user", "content": text}],
+        "stream": stream,
+        "max_tokens": 200,
+    }
     return ("/v1/messages" if surface == "messages" else "/v1/chat/completions"), body
 
 
@@ -67,7 +73,11 @@ def reconciled(rows: list[Any], books: list[Any]) -> tuple[int, int, int]:
     assert len(by_id) == len(rows), "an attempt stands in the ledger once"
     assert set(charged) <= set(by_id), "what was charged is known here"
     sure = [row for row in rows if row.cost_source in ("priced", "billed")]
-    wrong = [(row, charged.get(row.attempt_id, 0)) for row in sure if row.cost_micro != charged.get(row.attempt_id, 0)]
+    wrong = [
+        (row, charged.get(row.attempt_id, 0))
+        for row in sure
+        if row.cost_micro != charged.get(row.attempt_id, 0)
+    ]
     assert wrong == []
     free = [row for row in rows if row.cost_source == "none" and charged.get(row.attempt_id, 0)]
     assert free == []
@@ -94,7 +104,7 @@ async def test_the_ledger_equals_the_books_of_the_providers(plant: Any, public: 
                 provider.breakers.clear()  # so that every model goes on being used
         await plant.service.chooser.settled()
         async with asyncio.timeout(10):
-            while plant.service.gateway.in_flight or plant.outside.open_streams or plant.site.open_streams:
+            while plant.service.gateway.in_flight or plant.outside.open_streams or plant.site.open_streams:  # noqa: ASYNC110 -- bounded
                 await asyncio.sleep(0.01)
         state = plant.service.state
         await plant.service.gateway.settled()
@@ -130,24 +140,31 @@ async def test_a_killed_router_forgets_no_attempt_and_a_statement_settles_it(
     plant.outside.models["second"] = script("second", lambda chat: Said(text="word " * 5000), between_s=0.005)
     plant.file = tmp_path / "router.toml"
     url = f"http://127.0.0.1:{free_port}"
-    async with plant.outside.running() as outside, plant.site.running() as site, aiohttp.ClientSession() as http:
+    async with (
+        plant.outside.running() as outside,
+        plant.site.running() as site,
+        aiohttp.ClientSession() as http,
+    ):
         plant.urls = (outside, site)
         plant.write(public)
         plant.file.write_text(plant.file.read_text().replace("port = 0", f"port = {free_port}"))
         process = await started(plant.file, free_port)
         ask = {"model": "cheap", "messages": [{"role": "user", "content": "x"}]}
-        streams = [asyncio.create_task(one_stream(http, url, {**ask, "model": "second", "stream": True})) for _ in range(5)]
+        streams = [
+            asyncio.create_task(one_stream(http, url, {**ask, "model": "second", "stream": True}))
+            for _ in range(5)
+        ]
         for _ in range(20):
             async with http.post(url + "/v1/chat/completions", json=ask) as response:
                 assert response.status == 200
         async with asyncio.timeout(5):
-            while plant.outside.open_streams < 5:
+            while plant.outside.open_streams < 5:  # noqa: ASYNC110 -- bounded
                 await asyncio.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         await process.wait()
         await asyncio.gather(*streams)
         async with asyncio.timeout(5):
-            while plant.outside.open_streams:
+            while plant.outside.open_streams:  # noqa: ASYNC110 -- bounded
                 await asyncio.sleep(0.01)
         process = await started(plant.file, free_port)
         process.send_signal(signal.SIGTERM)
@@ -155,7 +172,16 @@ async def test_a_killed_router_forgets_no_attempt_and_a_statement_settles_it(
     statement = tmp_path / "statement.jsonl"
     lines = [{"attempt_id": c.attempt_id, "cost_usd": c.micro / 1e6} for c in plant.outside.books]
     statement.write_bytes(b"\n".join(orjson.dumps(line) for line in lines))
-    command = ["costs", "--config", str(plant.file), "--by", "status", "--json", "--statement", str(statement)]
+    command = [
+        "costs",
+        "--config",
+        str(plant.file),
+        "--by",
+        "status",
+        "--json",
+        "--statement",
+        str(statement),
+    ]
     assert await asyncio.to_thread(main, command) == 0
     told = orjson.loads(capsys.readouterr().out)
     assert {line["group"]: line["attempts"] for line in told}.get("unfinished", 0) >= 5
@@ -174,8 +200,15 @@ def test_a_cost_is_what_exact_arithmetic_says_rounded_once():
     for _ in range(2000):
         dollars = [Decimal(rnd.randrange(0, 60_000)) / 1000 for _ in range(4)]
         nano = [int(amount * 1000) for amount in dollars]
-        price = Price(in_nano=nano[0], out_nano=nano[1], cached_nano=nano[2], cache_write_nano=nano[3], as_of=None)  # type: ignore[arg-type]
+        price = Price(
+            in_nano=nano[0], out_nano=nano[1], cached_nano=nano[2], cache_write_nano=nano[3], as_of=None
+        )  # type: ignore[arg-type]
         cached, written, plain, out = (rnd.randrange(0, 100_000) for _ in range(4))
-        used = Usage(in_tokens=plain + cached + written, out_tokens=out, cached_tokens=cached, cache_write_tokens=written)
+        used = Usage(
+            in_tokens=plain + cached + written,
+            out_tokens=out,
+            cached_tokens=cached,
+            cache_write_tokens=written,
+        )
         exact = plain * dollars[0] + out * dollars[1] + cached * dollars[2] + written * dollars[3]
         assert table_cost_micro(used, price) == int(exact.to_integral_value(ROUND_HALF_UP))

@@ -1,4 +1,5 @@
-"""`eval` and what it is made of: the schema, the rule of looking only at what was called, fitting, honesty."""
+"""`eval` and what it is made of: the schema, the rule of looking only at what was called, fitting,
+honesty."""
 
 import gzip
 import random
@@ -7,12 +8,11 @@ from typing import Any
 
 import orjson
 import pytest
-
 from factorylm_router.answers import comparable, final_answer, kind_of
 from factorylm_router.cli import main
 from factorylm_router.features import Observation, Question
 from factorylm_router.learning import drift_factor, quality_of, recalibrated, sequential_test
-from factorylm_router.policies import POLICY_NAMES, PLAIN, router_policy
+from factorylm_router.policies import PLAIN, POLICY_NAMES, router_policy
 from factorylm_router.replay import Caller, case_of, decide, read_rows
 from factorylm_router.verifier import features_of, load_verifier
 
@@ -39,10 +39,20 @@ def rows_of(dataset: str, count: int, seed: int) -> list[dict[str, Any]]:
         for name, (price, skill) in MODELS.items():
             right = rnd.random() < skill
             answer = first + second if right else first + second + rnd.randrange(1, 60)
-            text = f"{first} + {second} = {answer}." if right or rnd.random() < 0.6 else f"It might be {answer}, I am not sure."
+            text = (
+                f"{first} + {second} = {answer}."
+                if right or rnd.random() < 0.6
+                else f"It might be {answer}, I am not sure."
+            )
             tokens = {"in_tokens": 100, "out_tokens": 50, "cost_usd": price * 150e-6}
             models[name] = {"score": float(right), "answer": str(answer), "response": text, **tokens}
-        told = {"id": f"{dataset}-{number}", "dataset": dataset, "domain": "d", "kind": "number", "options": None}
+        told = {
+            "id": f"{dataset}-{number}",
+            "dataset": dataset,
+            "domain": "d",
+            "kind": "number",
+            "options": None,
+        }
         rows.append({**told, "prompt": f"What is {first} + {second}? ({seed})", "models": models})
     return rows
 
@@ -119,7 +129,15 @@ def test_a_cascade_that_would_lose_money_says_so_and_does_not_cascade(recorded: 
 
 def test_a_question_that_is_judged_is_never_fitted_on(recorded: Path, capsys: Any):
     out = recorded / "x.jsonl"
-    command = ["eval", "--data", str(recorded / "sums.jsonl.gz"), "--sets", str(recorded / "sets.json"), "--out", str(out)]
+    command = [
+        "eval",
+        "--data",
+        str(recorded / "sums.jsonl.gz"),
+        "--sets",
+        str(recorded / "sets.json"),
+        "--out",
+        str(out),
+    ]
     assert main([*command, "--fit", str(recorded / "sums.jsonl.gz")]) == 1
     assert "no compared answers to fit on" in capsys.readouterr().err
 
@@ -133,7 +151,11 @@ def test_a_question_that_is_judged_is_never_fitted_on(recorded: Path, capsys: An
     ],
 )
 def test_wrong_names_are_told_with_the_right_ones(recorded: Path, capsys: Any, change: Any, told: str):
-    command = {"--data": str(recorded / "sums.jsonl.gz"), "--sets": str(recorded / "sets.json"), "--case": "default"}
+    command = {
+        "--data": str(recorded / "sums.jsonl.gz"),
+        "--sets": str(recorded / "sets.json"),
+        "--case": "default",
+    }
     command |= {change[0]: change[1], "--out": str(recorded / "x.jsonl")}
     assert main(["eval", *(part for pair in command.items() for part in pair)]) == 1
     assert told in capsys.readouterr().err
@@ -148,8 +170,21 @@ def test_a_broken_line_is_named(recorded: Path, capsys: Any):
 
 def test_the_agreement_rules_follow_their_definitions():
     def row(*answers: str | None) -> Any:
-        models = {name: {"answer": answer} for name, answer in zip(("small", "middle", "other"), answers, strict=True)}
-        return type("R", (), {"models": models, "id": "x", "observation": lambda self, name: Observation(answer=models[name]["answer"], text="", out_tokens=0)})()
+        models = {
+            name: {"answer": answer}
+            for name, answer in zip(("small", "middle", "other"), answers, strict=True)
+        }
+        return type(
+            "R",
+            (),
+            {
+                "models": models,
+                "id": "x",
+                "observation": lambda self, name: Observation(
+                    answer=models[name]["answer"], text="", out_tokens=0
+                ),
+            },
+        )()
 
     case = case_of(SETS, "sums", "default")
     for answers, accepted, called in [

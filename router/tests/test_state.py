@@ -17,15 +17,14 @@ NOW = 1_800_000_000_000  # 2027-01-15T08:00Z
 DAY = 86_400_000
 SERVERS_REQUIRED = bool(os.environ.get("CI") or os.environ.get("FACTORYLM_REQUIRE_SERVERS"))
 REDIS = os.environ.get("FACTORYLM_TEST_REDIS", "redis://127.0.0.1:6379/0")
+PORTS = {"redis": "6379:6379 redis", "postgres": "5432:5432 postgres"}
 POSTGRES = os.environ.get("FACTORYLM_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
 
 
 def missing(engine: str, error: ConfigError) -> None:
     if SERVERS_REQUIRED:
         pytest.fail(f"{engine} must be there: {error}")
-    pytest.skip(
-        f"{error}; start it with: docker run -p {'6379:6379 redis' if engine == 'redis' else '5432:5432 postgres'}"
-    )
+    pytest.skip(f"{error}; start it with: docker run -p {PORTS[engine]}")
 
 
 @pytest.fixture(params=["sqlite", "redis", "postgres"])

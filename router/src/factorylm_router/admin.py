@@ -19,7 +19,8 @@ from factorylm_router.server import error_response, judge_host
 
 COOKIE = "factorylm_router_admin"
 PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -45,7 +46,7 @@ class Admin:
             web.post("/dashboard/login", self.login),
         ]
 
-    async def health(self, request: web.Request) -> web.Response:
+    async def health(self, _request: web.Request) -> web.Response:
         """Open to load balancers: says that it lives and nothing else."""
         return _json({"status": "ok"})
 
@@ -83,7 +84,8 @@ class Admin:
         return response
 
     def _is_admin(self, request: web.Request) -> bool:
-        """With a token set, the token; without one, whoever reaches a router that listens on loopback only."""
+        """With a token set, the token; without one, whoever reaches a router that listens on loopback
+        only."""
         server = self.gateway.desk.config.server
         if server.admin_sha256 is None:
             return is_loopback(server.host)

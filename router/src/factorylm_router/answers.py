@@ -13,7 +13,8 @@ NEVER_EQUAL = frozenset({"judged", "task"})
 
 _OPTION = re.compile(r"^\s*\(?([A-P])[.):]\s+\S", re.MULTILINE)
 _ASKS_FOR_A_NUMBER = re.compile(
-    r"\b(how (much|many|long|far|fast|old|tall|heavy|often)|calculate|compute|what is the (sum|total|value|average|"
+    r"\b(how (much|many|long|far|fast|old|tall|heavy|often)|calculate|compute|"
+    r"what is the (sum|total|value|average|"
     r"number|rate|speed|pressure|temperature|flow|difference|percentage|probability)|what percent)",
     re.IGNORECASE,
 )
@@ -73,7 +74,8 @@ def kind_of(chat: Mapping[str, Any]) -> tuple[str, int]:
 
 
 def final_answer(kind: str, message: Mapping[str, Any]) -> tuple[str, str | None]:
-    """What a message comes down to, as (kind, answer). Prose comes down to nothing: it agrees with nothing."""
+    """What a message comes down to, as (kind, answer). Prose comes down to nothing: it agrees with
+    nothing."""
     if message.get("tool_calls"):
         return "calls", _told_calls(message["tool_calls"])
     text = text_of(message.get("content"))

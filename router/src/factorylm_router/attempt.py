@@ -99,7 +99,8 @@ class Desk:
             ) from None
 
     def premium_micro(self, usage: Usage) -> int:
-        """What premium would have cost for the same tokens: an estimate, since it would have said other words."""
+        """What premium would have cost for the same tokens: an estimate, since it would have said other
+        words."""
         if self.premium is None:
             return 0
         return table_cost_micro(usage, self.price(self.premium))

@@ -29,14 +29,16 @@ class Accept:
 Step = Ask | Accept
 
 
-# A cascade must promise this much even when it escalates this often (models of at most 9 B do): measured, a premium
+# A cascade must promise this much even when it escalates this often (models of at most 9 B do): measured, a
+# premium
 # four times the price of a cheap call loses 3-18 % at 89-96 % of the quality.
 CAUTIOUS_ESCALATED = 0.3
 LEAST_SAVED = 0.3
 
 
 def worth_cascading(costs: Sequence[float]) -> bool:
-    """The break-even test. `costs`: expected cheap calls as shares of one premium call, in the order asked."""
+    """The break-even test. `costs`: expected cheap calls as shares of one premium call, in the order
+    asked."""
     return 1.0 - sum(costs[:2]) - CAUTIOUS_ESCALATED >= LEAST_SAVED
 
 

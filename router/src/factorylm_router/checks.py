@@ -31,7 +31,8 @@ class Known:
 
 NOTHING_KNOWN = Known()
 _REFUSAL = re.compile(
-    r"^\W*(i['’]?m sorry|i am sorry|sorry,|i can(?:no|['’])t (?:help|assist|provide|answer|do that)|i am unable|"
+    r"^\W*(i['’]?m sorry|i am sorry|sorry,|i can(?:no|['’])t (?:help|assist|provide|answer|do that)|"
+    r"i am unable|"
     r"i['’]?m unable|as an ai\b|i won['’]?t\b|i must decline)",
     re.IGNORECASE,
 )

@@ -22,6 +22,7 @@ from factorylm_router.wire.chat import estimated_tokens, last_user_text, text_of
 from factorylm_router.wire.lines import as_chat
 
 USUAL_OUT_TOKENS = 300
+SHADOW_NUMBERS = 100  # attempts of the same request, counted apart
 
 
 @dataclass(slots=True, kw_only=True)
@@ -124,7 +125,8 @@ class Chooser:
         return talk.kind == "text" and bool(talk.seen) and talk.seen[0].answer is None
 
     async def _prose(self, talk: Talk) -> tuple[Answer, str]:
-        """Free prose comes down to nothing that could be compared: no check here can tell whether it is right."""
+        """Free prose comes down to nothing that could be compared: no check here can tell whether it is
+        right."""
         if talk.premium and talk.plan.desk.config.routing.prose == "premium":
             return await self._escalated(talk, "free prose: nothing here can check it, so premium answers")
         return self._unverified(talk, "free prose, which nothing here can check")
@@ -193,7 +195,8 @@ class Chooser:
         why, found = plan.route.why, self._fatal(plan, answer)
         higher = next((m for m in plan.route.models if m in plan.desk.config.roles.premium), None)
         if found and higher and higher != answer.model:
-            why = f"the step of {answer.model} failed its check ({found[0].check}): sent up, and the session stays there"
+            failed = f"the step of {answer.model} failed its check ({found[0].check})"
+            why = f"{failed}: sent up, and the session stays there"
             try:
                 answer = await self.gateway.ask_patiently(plan, higher, Purpose.ESCALATION)
             except FailedAttempt:
@@ -222,7 +225,9 @@ class Chooser:
 
     async def _shadow(self, talk: Talk, step: Accept) -> None:
         assert talk.premium is not None
-        job = replace(talk.plan.job, rows=[], request_id=talk.plan.job.request_id + "-shadow", numbered=0)
+        job = replace(
+            talk.plan.job, rows=[], numbered=talk.plan.job.numbered + SHADOW_NUMBERS, is_cascade=True
+        )
         plan = replace(talk.plan, job=job)
         provider = plan.desk.provider_of(talk.premium).config
         if not may_leave_to(job.ruling.data_class, provider):

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="factorylm-router",
-        description="An OpenAI-compatible proxy: the cheapest model that is good enough, nothing leaves unasked.",
+        description="An OpenAI-compatible proxy: the cheapest model that is good enough.",
         epilog="example: factorylm-router serve --simulate",
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
@@ -201,7 +201,7 @@ def _costs(arguments: argparse.Namespace) -> int:
 
 
 def _add_learn(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    told = "Recalibrate the verifier on this plant's shadow samples; written only if it is better on the half not fitted on."
+    told = "Recalibrate the verifier on this plant's shadow samples; written only if that is better."
     command = _command(commands, "learn", told, "learn --out verifier.json")
     _with_config(command)
     command.add_argument("--out", type=Path, required=True, help="then name it as routing.verifier_file")

@@ -275,7 +275,8 @@ def is_loopback(host: str) -> bool:
 
 
 def is_public_address(host: str) -> bool:
-    """True for a numeric address that any host on the internet could own. Names are judged when they resolve."""
+    """True for a numeric address that any host on the internet could own. Names are judged when they
+    resolve."""
     try:
         return ipaddress.ip_address(host.strip("[]")).is_global
     except ValueError:

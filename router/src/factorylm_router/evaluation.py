@@ -102,7 +102,8 @@ def evaluate(
     rate: float | None = None,
     split_by_text: bool = True,
 ) -> Report:
-    """Decide on every row of `data` and write the decisions; fit on `fit`, never on a question that is judged."""
+    """Decide on every row of `data` and write the decisions; fit on `fit`, never on a question that is
+    judged."""
     sets = read_sets(sets_path)
     judged_questions = frozenset(
         same_question(r.question) for path in data for r in read_rows(path) if split_by_text and fit

@@ -1,4 +1,5 @@
-"""What the verifier sees of an answer: its shape, its arithmetic, and who agrees with whom. Microseconds, no models."""
+"""What the verifier sees of an answer: its shape, its arithmetic, and who agrees with whom. Microseconds,
+no models."""
 
 import math
 import re
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from factorylm_router.checks import arithmetic
 
 _HEDGE = re.compile(
-    r"\b(however|but wait|not sure|unclear|assum\w+|probably|approximately|closest|none of the|cannot|unable|might|"
+    r"\b(however|but wait|not sure|unclear|assum\w+|probably|approximately|closest|"
+    r"none of the|cannot|unable|might|"
     r"perhaps|seems?|likely|error|mistake|re-?check|incorrect|actually|let's re)\b",
     re.IGNORECASE,
 )

@@ -34,7 +34,8 @@ class Batch:
 
 
 def _numpy() -> Any:
-    # These matrices are narrow: several BLAS threads only wait for each other, minutes long on a busy machine.
+    # These matrices are narrow: several BLAS threads only wait for each other, minutes long on a busy
+    # machine.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         import numpy as np
@@ -75,7 +76,8 @@ def fit_verifier(
 def _values(
     np: Any, features: Any, chances: Any, weights: Any, costs: Sequence[float], rate: float
 ) -> dict[int, Linear]:
-    """Backwards from the last stage: what an optimal continuation is worth, as a linear function of what is known."""
+    """Backwards from the last stage: what an optimal continuation is worth, as a linear function of what
+    is known."""
     value: dict[int, Linear] = {}
     after = np.max([*(chances[3][str(n)] for n in range(3)), chances[3][PREMIUM] - 1 / rate], axis=0)
     for stage in (2, 1):
@@ -93,7 +95,7 @@ def _scaled(np: Any, features: Any, weights: Any) -> tuple[Any, Any, Any]:
     return (features - mean) / scale, mean, scale
 
 
-def _unscaled(np: Any, solved: Any, mean: Any, scale: Any) -> Linear:
+def _unscaled(solved: Any, mean: Any, scale: Any) -> Linear:
     weights = solved[1:] / scale
     return Linear(tuple(map(float, weights)), float(solved[0] - weights @ mean))
 
@@ -112,7 +114,7 @@ def _logistic(np: Any, features: Any, scores: Any, weights: Any) -> Linear:
         solved = solved + step
         if float(np.abs(step).max()) < 1e-8:
             break
-    return _unscaled(np, solved, mean, scale)
+    return _unscaled(solved, mean, scale)
 
 
 def _ridge(np: Any, features: Any, values: Any, weights: Any) -> Linear:
@@ -120,7 +122,7 @@ def _ridge(np: Any, features: Any, values: Any, weights: Any) -> Linear:
     x = np.hstack([np.ones((len(scaled), 1)), scaled])
     ridge = np.diag([1e-6, *[RIDGE] * scaled.shape[1]])
     solved = np.linalg.solve((x * weights[:, None]).T @ x + ridge, x.T @ (weights * values))
-    return _unscaled(np, solved, mean, scale)
+    return _unscaled(solved, mean, scale)
 
 
 def _chances(np: Any, model: Linear, features: Any) -> Any:

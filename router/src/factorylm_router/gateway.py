@@ -119,8 +119,8 @@ class Gateway:
             )
         if not admission.granted:
             raise BudgetExceededError(
-                f"key {job.caller.name} has ${dollars(admission.left_micro or 0)} left of its budget for this {rules.period} "
-                f"and this request may cost ${dollars(asked)}",
+                f"key {job.caller.name} has ${dollars(admission.left_micro or 0)} left of its budget "
+                f"({rules.period}) and this request may cost ${dollars(asked)}",
                 hint="lower max_tokens, choose a cheaper model or raise the key's budget",
             )
         job.left_micro = admission.left_micro
@@ -239,7 +239,8 @@ class Gateway:
 
     @asynccontextmanager
     async def _opened_chain(self, plan: Plan) -> AsyncIterator[Any]:
-        """The first model whose stream has begun; until its first bytes, the next model may still take over."""
+        """The first model whose stream has begun; until its first bytes, the next model may still take
+        over."""
         last: FailedAttempt | None = None
         models = plan.route.models[:4]
         for number, model in enumerate(models):

@@ -9,8 +9,8 @@ import orjson
 from factorylm_router.ledger import LedgerRow, Status
 
 FIELDS = (
-    "attempt_id", "request_id", "at_ms", "plant", "key", "skill", "agent", "surface", "purpose", "model", "provider",
-    "data_class", "in_tokens", "cost_micro", "cost_source",
+    "attempt_id", "request_id", "at_ms", "plant", "key", "skill", "agent", "surface", "purpose", "model",
+    "provider", "data_class", "in_tokens", "cost_micro", "cost_source",
 )  # fmt: skip
 ROTATE_BYTES = 8 * 1024 * 1024
 

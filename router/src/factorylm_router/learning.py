@@ -1,4 +1,5 @@
-"""What shadow answers teach: quality with its interval, drift, A/B tests, and a better calibrated verifier."""
+"""What shadow answers teach: quality with its interval, drift, A/B tests, and a better calibrated
+verifier."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -86,7 +87,8 @@ class Refit:
 def recalibrated(verifier: Verifier, samples: Sequence[Mapping[str, Any]]) -> Refit | None:
     """Move the verifier's chances towards what shadows showed; fitted on one half, compared on the other.
 
-    A sample tells `chance` (what the verifier gave the accepted answer) and `agreed`. Too few samples: None."""
+    A sample tells `chance` (what the verifier gave the accepted answer) and `agreed`. Too few samples:
+    None."""
     usable = [
         (_logit(float(s["chance"])), float(bool(s["agreed"]))) for s in samples if s.get("agreed") is not None
     ]

@@ -90,7 +90,8 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """Sums over one group of rows. `saved` compares with what premium would have cost for the same requests."""
+    """Sums over one group of rows. `saved` compares with what premium would have cost for the same
+    requests."""
 
     group: str
     attempts: int

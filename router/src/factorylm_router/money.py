@@ -55,7 +55,8 @@ NO_COST = Cost(0, CostSource.NONE)
 
 
 def micro_from_dollars(dollars: Decimal | float | str) -> int:
-    """The provider's amount as whole micro-dollars. A float goes through its shortest text, never its bits."""
+    """The provider's amount as whole micro-dollars. A float goes through its shortest text, never its
+    bits."""
     return int((Decimal(str(dollars)) * MICRO_PER_DOLLAR).to_integral_value(ROUND_HALF_UP))
 
 

@@ -51,11 +51,11 @@ def always_premium(_question: Question, case: Case, caller: Caller) -> str | Non
     return case.premium
 
 
-def two_agree(question: Question, case: Case, caller: Caller) -> str | None:
+def two_agree(_question: Question, case: Case, caller: Caller) -> str | None:
     return _agreement(case, caller, case.cheap[:2])
 
 
-def two_of_three(question: Question, case: Case, caller: Caller) -> str | None:
+def two_of_three(_question: Question, case: Case, caller: Caller) -> str | None:
     return _agreement(case, caller, case.cheap[:3])
 
 

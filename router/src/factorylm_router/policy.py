@@ -112,6 +112,6 @@ def judge_egress(ruling: Ruling, name: str, provider: ProviderConfig) -> None:
     """Asked last, right before the socket, on every path: first try, retry, fallback, shadow."""
     if not may_leave_to(ruling.data_class, provider):
         raise PolicyRefusedError(
-            f"data class {ruling.data_class} ({ruling.reason}) may not go to {name}, which is outside the plant",
+            f"data class {ruling.data_class} ({ruling.reason}) may not go to {name}, outside the plant",
             hint="name a model on site, or use a key whose owner allows a more open class",
         )

@@ -55,7 +55,8 @@ class ChatEncoder:
 
 
 class Pace:
-    """Events one by one: what was good before a broken one still reaches the client, then the trouble is raised."""
+    """Events one by one: what was good before a broken one still reaches the client, then the trouble is
+    raised."""
 
     def __init__(self) -> None:
         self.trouble: FailedAttempt | None = None
@@ -183,7 +184,7 @@ class NativeRelay:
             )
         return out
 
-    def finish(self, usage: Usage) -> bytes:
+    def finish(self, _usage: Usage) -> bytes:
         return b""
 
     def fail(self, kind: str, message: str, code: str) -> bytes:

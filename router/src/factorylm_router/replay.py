@@ -1,6 +1,7 @@
 """Recorded answers of many models to the same questions: read them, and let a policy decide on them.
 
-A policy gets a `Caller` that hands out an answer only when it is called, so it cannot look at anything else."""
+A policy gets a `Caller` that hands out an answer only when it is called, so it cannot look at anything
+else."""
 
 import gzip
 import math
@@ -31,7 +32,8 @@ class Case:
     prices: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     def shares(self, tokens: tuple[float, float] = USUAL_TOKENS) -> tuple[float, ...]:
-        """What a call of each cheap model is expected to cost beside one of premium; from the price list alone."""
+        """What a call of each cheap model is expected to cost beside one of premium; from the price list
+        alone."""
         into, out = tokens
         if any(name not in self.prices for name in (*self.cheap, self.premium)):
             return tuple(0.05 for _ in self.cheap)
@@ -90,7 +92,7 @@ def _row(path: Path, number: int, line: bytes) -> Row:
         told = orjson.loads(line)
         models = told["models"]
         if not isinstance(models, dict) or not isinstance(told["id"], str):
-            raise TypeError("'models' must be an object and 'id' a text")
+            raise TypeError("'models' must be an object and 'id' a text")  # noqa: TRY301 -- told with its line
         question = Question(prompt=told.get("prompt") or "", options=int(told.get("options") or 0))
         dataset, kind = str(told.get("dataset") or path.name.split(".")[0]), str(told.get("kind") or "text")
         return Row(id=told["id"], dataset=dataset, kind=kind, question=question, models=models)
@@ -166,7 +168,8 @@ def decide(policy: Policy, row: Row, case: Case) -> Decision:
 def batches_of(
     paths: Sequence[Path], sets: Mapping[str, Any], *, leave_out: frozenset[str] = frozenset()
 ) -> list[Batch]:
-    """Every usable choice of three cheap models and a premium in these files; `leave_out` are question texts."""
+    """Every usable choice of three cheap models and a premium in these files; `leave_out` are question
+    texts."""
     found: list[Batch] = []
     for path in paths:
         rows = [row for row in read_rows(path) if same_question(row.question) not in leave_out]
@@ -183,7 +186,8 @@ def same_question(question: Question) -> str:
 
 
 def fitting_cases(rows: Sequence[Row], sets: Mapping[str, Any]) -> list[tuple[str, Case]]:
-    """The cases of the sets file, and more from the same models: a verifier that has seen many teams transfers better."""
+    """The cases of the sets file, and more from the same models: a verifier that has seen many teams
+    transfers better."""
     datasets = dict.fromkeys(row.dataset for row in rows)
     found = [
         (name, case_of(sets, dataset, name))

@@ -1,5 +1,7 @@
-"""Answers on the command line: why, how much, what was learned. They read the state; they change nothing but estimates."""
+"""Answers on the command line: why, how much, what was learned. They read the state; they change nothing
+but estimates."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -10,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from factorylm_router.config import Config, KeyConfig, key_digest, load_config
+from factorylm_router.config import KeyConfig, key_digest, load_config
 from factorylm_router.errors import ConfigError
 from factorylm_router.learning import quality_of, recalibrated
 from factorylm_router.ledger import LedgerRow, Total
@@ -119,16 +121,20 @@ def _cost_line(total: Total) -> list[str]:
 
 async def settle_statement(path: Path, statement: Path) -> str:
     """Put the provider's own amounts in place of ours."""
+    told = _read_statement(statement)
+    async with _state_of(path) as state:
+        found = [await state.correct(attempt, micro) for attempt, micro in told]
+    return f"{sum(found)} attempts settled, {len(found) - sum(found)} unknown here"
+
+
+def _read_statement(statement: Path) -> list[tuple[str, int]]:
     try:
         lines = [orjson.loads(line) for line in statement.read_bytes().splitlines() if line.strip()]
-        told = [(str(line["attempt_id"]), micro_from_dollars(line["cost_usd"])) for line in lines]
+        return [(str(line["attempt_id"]), micro_from_dollars(line["cost_usd"])) for line in lines]
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ArithmeticError) as error:
         raise ConfigError(
             f"{statement} is no statement: {error!r}", hint='lines of {"attempt_id": …, "cost_usd": …}'
         ) from error
-    async with _state_of(path) as state:
-        found = [await state.correct(attempt, micro) for attempt, micro in told]
-    return f"{sum(found)} attempts settled, {len(found) - sum(found)} unknown here"
 
 
 async def learn(path: Path, out: Path) -> str:
@@ -143,13 +149,14 @@ async def learn(path: Path, out: Path) -> str:
             f"{len(told)} comparable shadow samples are too few",
             hint="200 are needed; raise routing.shadow_share",
         )
-    said = f"premium agreed with {quality.share:.1%} of accepted answers ({quality.low:.1%} to {quality.high:.1%}, {len(told)} samples)"
+    interval = f"{quality.low:.1%} to {quality.high:.1%}, {len(told)} samples"
+    said = f"premium agreed with {quality.share:.1%} of accepted answers ({interval})"
     compared = (
         f"log loss on the half not fitted on: {refit.loss_before:.4f} before, {refit.loss_after:.4f} after"
     )
     if not refit.is_better:
         return f"{said}\n{compared}\nthe verifier in use stays"
-    out.write_bytes(refit.verifier.as_json())
+    await asyncio.to_thread(out.write_bytes, refit.verifier.as_json())
     return f"{said}\n{compared}\nwritten: {out}; name it as routing.verifier_file to use it"
 
 
@@ -197,9 +204,3 @@ premium = ["big-one"]
 [policy]
 default_class = "public"   # nothing here is real; leave this line out in a plant
 """
-
-
-def load_text(text: str, folder: Path) -> tuple[Path, Config]:
-    path = folder / "router.toml"
-    path.write_text(text, "utf-8")
-    return path, load_config(path)

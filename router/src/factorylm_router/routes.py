@@ -86,7 +86,7 @@ def auto_route(config: Config, ruling: Ruling, asked: AutoQuestion) -> Route:
     everything = (*cheap, *ladder(config, ruling, "medium", "premium"))
     if not everything:
         raise PolicyRefusedError(
-            f"data class {ruling.data_class} ({ruling.reason}) may not leave, and no role has a model on site",
+            f"data class {ruling.data_class} ({ruling.reason}) may not leave and no role is on site",
             hint='put a model of a provider with where = "plant" into [roles]',
         )
     if asked.pinned in everything:

@@ -20,6 +20,7 @@ from factorylm_router.config import Config, load_config
 from factorylm_router.errors import ConfigError
 from factorylm_router.gateway import Gateway
 from factorylm_router.journal import Journal
+from factorylm_router.learning import drift_factor
 from factorylm_router.meters import Meters
 from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
@@ -30,6 +31,7 @@ from factorylm_router.verifier import Verifier, load_verifier
 
 log = logging.getLogger("factorylm.router")
 RELOAD_POLL_S = 1.0
+QUALITY_POLL_S = 60.0
 
 
 class Service:
@@ -63,11 +65,12 @@ class Service:
         await runner.setup()
         try:
             await self._listen(runner)
-            watching = asyncio.create_task(self._watch_config())
+            watching = asyncio.gather(self._watch_config(), self._watch_quality())
             try:
                 yield self
             finally:
                 watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
                 self.front.draining = True
                 await drained(self.gateway, self.config.server.drain_s)
         finally:
@@ -99,7 +102,8 @@ class Service:
         self.port = runner.addresses[0][1]
 
     async def _book_unfinished(self) -> None:
-        """Attempts of a run that was killed are booked with their estimate; a provider's statement settles them."""
+        """Attempts of a run that was killed are booked with their estimate; a provider's statement settles
+        them."""
         rows = self.journal.unfinished()
         if rows:
             log.warning("%d attempts of the last run had not been booked when it ended", len(rows))
@@ -131,6 +135,19 @@ class Service:
                 seen = stamp
                 self.reload()
 
+    async def _watch_quality(self) -> None:
+        """Shadows that disagree more than the verifier promised make premium asked sooner."""
+        while True:
+            await asyncio.sleep(QUALITY_POLL_S)
+            await self.judge_drift()
+
+    async def judge_drift(self) -> float:
+        caution = drift_factor(await self.state.samples(200))
+        if caution != self.chooser.caution:
+            log.warning("quality drifts: premium is asked at %.2f of the usual gain", caution)
+        self.chooser.caution = caution
+        return caution
+
     def reload(self) -> bool:
         """Take over the changed file; a file that makes no sense changes nothing and is told why."""
         try:
@@ -138,7 +155,9 @@ class Service:
             desk = Desk(config, Providers(config), self.journal)
         except ConfigError as error:
             self.reload_trouble = str(error)
-            log.error("configuration not taken over, the old one stays: %s", error)
+            log.error(  # noqa: TRY400 -- the message says it all
+                "configuration not taken over, the old one stays: %s", error
+            )
             return False
         self.reload_trouble = ""
         old, self.providers = self.providers, desk.providers

@@ -1,6 +1,7 @@
 """A provider that exists only on this machine: scripted answers, prices, latency and faults, real sockets.
 
-`factorylm-router serve --simulate` stands in front of one; tests and benchmarks check the ledger against its books."""
+`factorylm-router serve --simulate` stands in front of one; tests and benchmarks check the ledger against
+its books."""
 
 import asyncio
 import re
@@ -19,7 +20,8 @@ from factorylm_router.wire.sse import DONE, data_event, named_event
 
 _SUM = re.compile(r"(\d+(?:\.\d+)?)\s*([+*])\s*(\d+(?:\.\d+)?)")
 FAULTS = (
-    "500", "503", "429", "429-after", "stall", "close", "cut", "garbage", "html", "bad-json", "no-usage", "zero-cost",
+    "500", "503", "429", "429-after", "stall", "close", "cut", "garbage", "html", "bad-json",
+    "no-usage", "zero-cost",
     "error-in-stream", "stall-in-stream", "no-done", "redirect", "error-200", "400",
 )  # fmt: skip
 

@@ -1,4 +1,5 @@
-"""OpenTelemetry GenAI spans, one per attempt, sent as OTLP/JSON in the background. No prompt, no answer, no key.
+"""OpenTelemetry GenAI spans, one per attempt, sent as OTLP/JSON in the background. No prompt, no answer,
+no key.
 
 Attribute names follow the GenAI semantic conventions 1.38, which are still in development: pinned here."""
 

@@ -102,7 +102,8 @@ class Provider:
         return response
 
     def finish(self, response: aiohttp.ClientResponse) -> None:
-        """A response that was not read to its end closes its connection: the only way to tell a provider to stop."""
+        """A response that was not read to its end closes its connection: the only way to tell a provider
+        to stop."""
         if response.content.at_eof():
             response.release()
         else:
@@ -240,4 +241,4 @@ class Providers:
 
 
 def draw() -> float:
-    return random.random()
+    return random.random()  # noqa: S311 -- jitter, no secret

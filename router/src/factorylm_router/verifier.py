@@ -1,7 +1,10 @@
-"""The chance that an answer is right, and what asking further is worth: small linear models over shared features.
+"""The chance that an answer is right, and what asking further is worth: small linear models over shared
+features.
 
-Stage k knows k cheap answers. For each stage the verifier holds the chance that each of them, and premium's, is
-right; for stages 1 and 2 also what the best continuation after one more cheap answer is worth. Values are in right
+Stage k knows k cheap answers. For each stage the verifier holds the chance that each of them, and
+premium's, is
+right; for stages 1 and 2 also what the best continuation after one more cheap answer is worth. Values are
+in right
 answers: a cost is compared after division by what a right answer is worth (one lambda, in money)."""
 
 import math
@@ -70,7 +73,7 @@ def load_verifier(path: Path | None = None) -> Verifier:
     try:
         told = orjson.loads(where.read_bytes())
         if told["format"] != FORMAT:
-            raise ValueError(f"format {told['format']}, this version reads {FORMAT}")
+            raise ValueError(f"format {told['format']}, not {FORMAT}")  # noqa: TRY301 -- told with the file
         return Verifier(
             right={
                 int(k): {who: _linear(m) for who, m in models.items()} for k, models in told["right"].items()

@@ -6,7 +6,8 @@ let timer = 0;
 
 const dollars = (micro) => {
   const value = micro / 1e6;
-  return "$" + value.toFixed(Math.abs(value) < 1 ? 4 : 2);
+  const size = Math.abs(value);
+  return (value < 0 ? "-$" : "$") + size.toFixed(size < 0.01 && size > 0 ? 6 : size < 1 ? 4 : 2);
 };
 const percent = (share) => (100 * share).toFixed(1) + " %";
 

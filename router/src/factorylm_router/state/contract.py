@@ -15,7 +15,8 @@ class State(Protocol):
     async def admit(
         self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
     ) -> Admission:
-        """Count the request against rate and budget and reserve `asked_micro`, in one step for all replicas."""
+        """Count the request against rate and budget and reserve `asked_micro`, in one step for all
+        replicas."""
 
     async def settle(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None:
         """Book the rows, each attempt once however often it is told, and free the reservation."""

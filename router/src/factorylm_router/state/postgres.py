@@ -31,13 +31,16 @@ CREATE INDEX IF NOT EXISTS ledger_at ON ledger (at_ms);
 CREATE INDEX IF NOT EXISTS ledger_request ON ledger (request_id);
 CREATE INDEX IF NOT EXISTS ledger_key ON ledger (key, at_ms) INCLUDE (cost_micro);
 CREATE TABLE IF NOT EXISTS keys (key TEXT PRIMARY KEY, arrival DOUBLE PRECISION NOT NULL DEFAULT 0);
-CREATE TABLE IF NOT EXISTS reserved (request_id TEXT PRIMARY KEY, key TEXT NOT NULL, micro BIGINT NOT NULL, expires_ms BIGINT NOT NULL);
+CREATE TABLE IF NOT EXISTS reserved (request_id TEXT PRIMARY KEY, key TEXT NOT NULL, micro BIGINT NOT NULL,
+  expires_ms BIGINT NOT NULL);
 CREATE INDEX IF NOT EXISTS reserved_key ON reserved (key);
 CREATE TABLE IF NOT EXISTS cache (digest TEXT PRIMARY KEY, value BYTEA NOT NULL, expires_ms BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS pins (session TEXT PRIMARY KEY, model TEXT NOT NULL, expires_ms BIGINT NOT NULL);
 CREATE TABLE IF NOT EXISTS samples (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value BYTEA NOT NULL);
 """
-INSERT_ROW = f"INSERT INTO ledger ({', '.join(COLUMNS)}) VALUES ({', '.join('%s' for _ in COLUMNS)}) ON CONFLICT DO NOTHING"
+_NAMES = ", ".join(COLUMNS)
+_MARKS = ", ".join("%s" for _ in COLUMNS)
+INSERT_ROW = f"INSERT INTO ledger ({_NAMES}) VALUES ({_MARKS}) ON CONFLICT DO NOTHING"  # noqa: S608 -- own names
 
 
 class PostgresState:
@@ -139,7 +142,7 @@ class PostgresState:
                 await db.execute("INSERT INTO reserved VALUES (%s, %s, %s, %s)", values)
         return admission
 
-    async def settle(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None:
+    async def settle(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None:  # noqa: ARG002
         async with self._transaction() as db:
             for row in rows:
                 await db.execute(INSERT_ROW, row.as_tuple())
@@ -152,7 +155,8 @@ class PostgresState:
         self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
     ) -> list[LedgerRow]:
         found = await self._all(
-            f"SELECT {', '.join(COLUMNS)} FROM ledger WHERE at_ms >= %s AND (%s::TEXT IS NULL OR request_id = %s) "
+            f"SELECT {_NAMES} FROM ledger "  # noqa: S608 -- our own column names
+            "WHERE at_ms >= %s AND (%s::TEXT IS NULL OR request_id = %s) "
             "ORDER BY at_ms DESC, attempt_id COLLATE \"C\" DESC LIMIT %s",
             since_ms, request_id, request_id, limit,
         )  # fmt: skip
@@ -164,9 +168,9 @@ class PostgresState:
             "to_char(to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if by == "day" else by
         )
         found = await self._all(
-            f"SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), SUM(in_tokens)::BIGINT, SUM(out_tokens)::BIGINT, "
-            "SUM(cost_micro)::BIGINT, SUM(premium_micro)::BIGINT FROM ledger WHERE at_ms >= %s AND at_ms < %s "
-            "GROUP BY 1 ORDER BY 6 DESC, 1",
+            f"SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), "  # noqa: S608 -- one of GROUPS
+            "SUM(in_tokens)::BIGINT, SUM(out_tokens)::BIGINT, SUM(cost_micro)::BIGINT, "
+            "SUM(premium_micro)::BIGINT FROM ledger WHERE at_ms >= %s AND at_ms < %s GROUP BY 1 ORDER BY 6 DESC, 1",
             since_ms, until_ms if until_ms is not None else 1 << 62,
         )  # fmt: skip
         names = ("group", "attempts", "requests", "in_tokens", "out_tokens", "cost_micro", "premium_micro")
@@ -184,8 +188,8 @@ class PostgresState:
 
     async def cache_put(self, digest: str, value: bytes, expires_ms: int) -> None:
         await self._run(
-            "INSERT INTO cache VALUES (%s, %s, %s) ON CONFLICT (digest) DO UPDATE SET value = excluded.value, "
-            "expires_ms = excluded.expires_ms",
+            "INSERT INTO cache VALUES (%s, %s, %s) ON CONFLICT (digest) "
+            "DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms",
             digest, value, expires_ms,
         )  # fmt: skip
 
@@ -197,8 +201,8 @@ class PostgresState:
 
     async def pin_put(self, session: str, model: str, expires_ms: int) -> None:
         await self._run(
-            "INSERT INTO pins VALUES (%s, %s, %s) ON CONFLICT (session) DO UPDATE SET model = excluded.model, "
-            "expires_ms = excluded.expires_ms",
+            "INSERT INTO pins VALUES (%s, %s, %s) ON CONFLICT (session) "
+            "DO UPDATE SET model = excluded.model, expires_ms = excluded.expires_ms",
             session, model, expires_ms,
         )  # fmt: skip
 

@@ -38,8 +38,8 @@ CREATE TABLE IF NOT EXISTS samples (id INTEGER PRIMARY KEY AUTOINCREMENT, value 
 """
 _MARKS = f"({', '.join('?' for _ in COLUMNS)})"
 INSERT_ROW = f"INSERT OR IGNORE INTO ledger ({', '.join(COLUMNS)}) VALUES {_MARKS}"  # noqa: S608 -- our own column names
-# SQLite works on one statement without Python's lock. Row by row it would ask for that lock back after each one and
-# slow the thread that serves: measured, a third of all CPU.
+# SQLite works on one statement without Python's lock. Row by row it would ask for that lock back after each
+# one and slow the thread that serves: measured, a third of all CPU.
 MANY = 64
 INSERT_MANY = f"{INSERT_ROW}{f', {_MARKS}' * (MANY - 1)}"
 SELECT_ROWS = f"SELECT {', '.join(COLUMNS)} FROM ledger"  # noqa: S608 -- our own column names
@@ -235,7 +235,8 @@ class Writer:
                 if not self._written(db) and self._stopping:
                     return
                 if not self._stopping:
-                    # A short rest gathers rows: one commit for many requests. Somebody waiting for the disk ends it.
+                    # A short rest gathers rows: one commit for many requests. Somebody waiting for the disk
+                    # ends it.
                     self._hurry.wait(RETRY_S if self.trouble else REST_S)
 
     def _written(self, db: sqlite3.Connection) -> bool:
@@ -286,7 +287,8 @@ def _rows(db: sqlite3.Connection, since_ms: int, request_id: str | None, limit: 
     where, values = "WHERE at_ms >= ?", [since_ms]
     arguments: list[Any] = list(values)
     if request_id is not None:
-        # attempt_id begins with request_id and '-', and it is the primary key: no index of its own for request_id.
+        # attempt_id begins with request_id and '-', and it is the primary key: no index of its own for
+        # request_id.
         where += " AND request_id = ? AND attempt_id > ? AND attempt_id < ?"
         arguments += [request_id, f"{request_id}-", f"{request_id}."]
     sql = f"{SELECT_ROWS} {where} ORDER BY at_ms DESC, attempt_id DESC LIMIT ?"
@@ -297,8 +299,9 @@ def _rows(db: sqlite3.Connection, since_ms: int, request_id: str | None, limit: 
 def _totals(db: sqlite3.Connection, by: str, since_ms: int, until_ms: int | None) -> list[Total]:
     assert by in GROUPS
     group = "strftime('%Y-%m-%d', at_ms / 1000, 'unixepoch')" if by == "day" else by
-    sql = f"""SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), SUM(in_tokens), SUM(out_tokens), SUM(cost_micro),
-        SUM(premium_micro) FROM ledger WHERE at_ms >= ? AND at_ms < ? GROUP BY 1 ORDER BY 6 DESC, 1"""
+    sql = f"""SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), SUM(in_tokens), SUM(out_tokens),
+        SUM(cost_micro), SUM(premium_micro) FROM ledger WHERE at_ms >= ? AND at_ms < ?
+        GROUP BY 1 ORDER BY 6 DESC, 1"""  # noqa: S608 -- one of GROUPS
     found = db.execute(sql, (since_ms, until_ms if until_ms is not None else 1 << 62)).fetchall()
     names = ("group", "attempts", "requests", "in_tokens", "out_tokens", "cost_micro", "premium_micro")
     return [Total(**dict(zip(names, row, strict=True))) for row in found]

@@ -8,7 +8,8 @@ from typing import Any
 from factorylm_router.errors import BadRequestError
 from factorylm_router.money import Usage, micro_from_dollars
 
-# Four characters a token is the usual rule of thumb for English text; only used where a provider counts nothing.
+# Four characters a token is the usual rule of thumb for English text; only used where a provider counts
+# nothing.
 CHARS_PER_TOKEN = 4
 
 

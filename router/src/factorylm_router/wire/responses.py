@@ -286,5 +286,5 @@ class ResponsesEncoder:
         kind = "response.incomplete" if ended["status"] == "incomplete" else "response.completed"
         return out + self._event(kind, response=ended)
 
-    def fail(self, kind: str, message: str, code: str) -> bytes:
+    def fail(self, _kind: str, message: str, code: str) -> bytes:
         return self._event("error", code=code, message=message, param=None)
