@@ -1,5 +1,6 @@
 """The plain proxy: real clients, one model, nothing lost on the way."""
 
+import os
 from typing import Any
 
 import pytest
@@ -66,3 +67,29 @@ async def test_plant_data_stays_by_default(plant: Any):
     assert refused[1]["error"]["code"] == "data_policy"
     assert kept[0] == 200
     assert plant.outside.requests == []
+
+
+@pytest.mark.skipif(
+    "FACTORYLM_LLAMA_SERVER" not in os.environ, reason="FACTORYLM_LLAMA_SERVER names no llama.cpp server"
+)
+async def test_a_real_llama_cpp_server_answers_whole_and_streamed(plant: Any):
+    url = os.environ["FACTORYLM_LLAMA_SERVER"].rstrip("/") + "/v1"
+    model = os.environ.get("FACTORYLM_LLAMA_MODEL", "tiny-local")
+    async with plant.running():
+        text = plant.file.read_text().replace(plant.urls[1], url)
+        text = text.replace('where = "plant"', 'where = "plant"\nat_once = 1\nquirks = ["llama-cpp"]')
+        plant.file.write_text(text.replace("[models.local]", f'[models.local]\nname = "{model}"'))
+        assert plant.service.reload()
+        client = AsyncOpenAI(base_url=plant.url + "/v1", api_key="x", max_retries=0)
+        ask = {
+            "model": "local",
+            "messages": [{"role": "developer", "content": "Be short."}, {"role": "user", "content": "hi"}],
+        }
+        whole = await client.chat.completions.create(**ask, max_completion_tokens=5)
+        stream = await client.chat.completions.create(
+            **ask, max_completion_tokens=5, stream=True, stream_options={"include_usage": True}
+        )
+        usages = [chunk.usage async for chunk in stream if chunk.usage]
+        await client.close()
+    assert whole.usage.completion_tokens <= 8  # llama.cpp may exceed a limit by up to 3
+    assert len(usages) == 1

@@ -170,7 +170,8 @@ class PostgresState:
         found = await self._all(
             f"SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), "  # noqa: S608 -- one of GROUPS
             "SUM(in_tokens)::BIGINT, SUM(out_tokens)::BIGINT, SUM(cost_micro)::BIGINT, "
-            "SUM(premium_micro)::BIGINT FROM ledger WHERE at_ms >= %s AND at_ms < %s GROUP BY 1 ORDER BY 6 DESC, 1",
+            "SUM(premium_micro)::BIGINT FROM ledger WHERE at_ms >= %s AND at_ms < %s "
+            "GROUP BY 1 ORDER BY 6 DESC, 1",
             since_ms, until_ms if until_ms is not None else 1 << 62,
         )  # fmt: skip
         names = ("group", "attempts", "requests", "in_tokens", "out_tokens", "cost_micro", "premium_micro")
