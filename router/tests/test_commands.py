@@ -11,7 +11,6 @@ import aiohttp
 import orjson
 import pytest
 from aiohttp import web
-
 from factorylm_router.cli import main
 from factorylm_router.config import key_digest, load_config
 from factorylm_router.simulated import Said

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import itertools
+import os
 import ssl
 import subprocess
 from pathlib import Path
@@ -16,6 +17,7 @@ from factorylm_router.simulated import FAULTS, Said
 
 pytestmark = pytest.mark.anyio
 ASK = [{"role": "user", "content": "hello"}]
+STREAMS = int(os.environ.get("FACTORYLM_STREAMS", "300"))  # 10000 is the full size
 KEY = "flm-test-key-0123456789abcdefghijklmnop"
 
 
@@ -304,7 +306,7 @@ async def test_a_page_in_a_browser_cannot_reach_the_router(plant: Any, public: s
     assert [rebound[0], foreign[0]] == [401, 401]
 
 
-async def test_a_thousand_streams_at_once_all_end_whole(plant: Any, public: str, script: Any):
+async def test_hundreds_of_streams_at_once_all_end_whole(plant: Any, public: str, script: Any):
     plant.outside.models["cheap"] = script("cheap", lambda chat: Said(text="a b c d"), between_s=0.01)
     plant.outside.keeps_requests = False
     body = {"model": "cheap", "messages": ASK, "stream": True}
@@ -316,8 +318,8 @@ async def test_a_thousand_streams_at_once_all_end_whole(plant: Any, public: str,
                 async with http.post(plant.url + "/v1/chat/completions", json=body) as response:
                     return (await response.text()).count("data: [DONE]") == 1
 
-            assert all(await asyncio.gather(*(one() for _ in range(1000))))
-        assert len(await plant.rows()) == 1000
+            assert all(await asyncio.gather(*(one() for _ in range(STREAMS))))
+        assert len(await plant.rows()) == STREAMS
 
 
 async def test_a_local_server_is_asked_one_at_a_time_and_its_queue_ends(plant: Any, script: Any):

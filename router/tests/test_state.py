@@ -35,14 +35,14 @@ async def state(request: Any, tmp_path: Path) -> AsyncIterator[Any]:
         "redis": f"{REDIS}?prefix={name}",
         "postgres": f"{POSTGRES}?schema={name}",
     }
-    engine = open_state(urls[request.param])
+    engine = open_state(urls[request.param], tmp_path / "spool")
     try:
         await engine.open()
     except ConfigError as error:
         missing(request.param, error)
     yield engine
     if request.param == "redis":
-        await engine.forget_everything()
+        await engine.engine.forget_everything()
     await engine.close()
     if request.param == "postgres":
         await drop_schema(name)
@@ -169,14 +169,12 @@ async def test_samples_come_back_newest_first(state: Any):
     assert [sample["number"] for sample in await state.samples(2)] == [2, 1]
 
 
-async def test_two_replicas_share_one_budget(state: Any):
+async def test_two_replicas_share_one_budget(state: Any, tmp_path: Path):
     if "Sqlite" in type(state).__name__:
         pytest.skip("SQLite serves one process: that is what the other engines are for")
-    other = type(state).__new__(type(state))
-    other.__init__(
-        f"{state._url}?{'prefix' if 'Redis' in type(state).__name__ else 'schema'}="
-        f"{getattr(state, '_prefix', None) or state._schema}"
-    )
+    engine = state.engine
+    query = f"prefix={engine._prefix}" if "Redis" in type(engine).__name__ else f"schema={engine._schema}"
+    other = open_state(f"{engine._url}?{query}", tmp_path / "other")
     await other.open()
     limits = Limits(budget_micro=1000, period="total")
     asked = [(state, other)[n % 2].admit("ops", limits, 100, f"r{n}", NOW) for n in range(40)]
@@ -194,3 +192,100 @@ async def test_an_engine_that_is_not_there_is_told_by_its_address():
             await open_state(url).open()
     with pytest.raises(ConfigError, match="no engine for 'mongodb'"):
         open_state("mongodb://x")
+
+
+class Cable:
+    """A connection to a server that can be cut and mended."""
+
+    def __init__(self, port: int) -> None:
+        self.to, self.is_cut = port, False
+        self.pipes: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Cable":
+        self.server = await asyncio.start_server(self._joined, "127.0.0.1", 0)
+        self.port = self.server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.cut()
+        self.server.close()
+
+    async def _joined(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            writer.close()
+            return
+        there, back = await asyncio.open_connection("127.0.0.1", self.to)
+        for source, sink in ((reader, back), (there, writer)):
+            task = asyncio.create_task(self._piped(source, sink))
+            self.pipes.add(task)
+            task.add_done_callback(self.pipes.discard)
+
+    async def _piped(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65536):
+                sink.write(data)
+        except OSError:
+            pass
+        finally:
+            sink.close()
+
+    def cut(self) -> None:
+        self.is_cut = True
+        for pipe in self.pipes:
+            pipe.cancel()
+
+
+@pytest.mark.parametrize("engine", ["redis", "postgres"])
+async def test_an_engine_that_goes_away_stops_nothing_and_loses_no_row(engine: str, tmp_path: Path):
+    name = f"flm_test_{secrets.token_hex(4)}"
+    async with Cable(6379 if engine == "redis" else 5432) as cable:
+        urls = {
+            "redis": f"redis://127.0.0.1:{cable.port}/0?prefix={name}",
+            "postgres": f"postgresql://root@127.0.0.1:{cable.port}/test?schema={name}",
+        }
+        state: Any = open_state(urls[engine], tmp_path / "spool")
+        try:
+            await state.open()
+        except ConfigError as error:
+            missing(engine, error)
+        limits = Limits(budget_micro=1000, period="total")
+        await state.admit("ops", limits, 100, "r1", NOW)
+        await state.settle("ops", "r1", [row(1)])
+        cable.cut()
+        away = [(await state.admit("ops", limits, 400, f"r{n}", NOW)).granted for n in (2, 3, 4)]
+        await state.settle("ops", "r2", [row(2)])
+        await state.settle("ops", "r3", [row(3)])
+        assert state.backlog == 2
+        assert (tmp_path / "spool").read_bytes().count(b"\n") == 2
+        cable.is_cut = False
+        await state.settle("ops", "r4", [row(4)])
+        assert (state.backlog, await state.spent_micro("ops", 0)) == (0, 400)
+        assert not (tmp_path / "spool").exists()
+        if engine == "redis":
+            await state.engine.forget_everything()
+        await state.close()
+        if engine == "postgres":
+            await drop_schema(name)
+    assert away == [True, True, False]
+
+
+async def test_a_disk_that_takes_nothing_stops_nothing_and_gets_all_rows_later(
+    tmp_path: Path, monkeypatch: Any
+):
+    from factorylm_router.state import sqlite
+
+    real, failures = sqlite._insert, iter(range(3))
+
+    def failing(db: Any, sql: str, values: Any) -> None:
+        if next(failures, None) is not None:
+            raise sqlite.sqlite3.OperationalError("database or disk is full")
+        real(db, sql, values)
+
+    monkeypatch.setattr(sqlite, "_insert", failing)
+    monkeypatch.setattr(sqlite, "RETRY_S", 0.01)
+    state: Any = open_state(f"sqlite:{tmp_path / 'state.db'}")
+    await state.open()
+    for number in range(200):
+        await state.settle("ops", f"r{number}", [row(number)])
+    assert len(await state.rows()) == 200
+    await state.close()

@@ -110,7 +110,11 @@ class Admin:
             return refused
         hours = min(max(_number(request.query.get("hours"), 24.0), 1.0), 24.0 * 366)
         now_ms = int(time.time() * 1000)
-        return _json(await self._numbers(now_ms - int(hours * 3_600_000), now_ms), headers=PAGE_HEADERS)
+        try:
+            numbers = await self._numbers(now_ms - int(hours * 3_600_000), now_ms)
+        except RouterError as error:
+            return error_response(error, "chat")
+        return _json(numbers, headers=PAGE_HEADERS)
 
     async def _numbers(self, since: int, now_ms: int) -> dict[str, Any]:
         state, desk = self.gateway.state, self.gateway.desk

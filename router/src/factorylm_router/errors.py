@@ -8,6 +8,7 @@ RouterError (a FactoryLMError)
 ├── BudgetExceededError     the key's money is used up: raise the budget or wait for the next period
 ├── RateExceededError       too fast or too much at once: wait `retry_after_s`
 ├── UpstreamFailedError     every allowed model failed: try again later
+├── StateAwayError     the books cannot be read just now: requests go on, try again later
 └── PriceUnknownError       a call would cost an unknown amount: add its price
 """
 
@@ -86,3 +87,8 @@ class UpstreamTimeoutError(UpstreamFailedError):
 
 class PriceUnknownError(RouterError):
     code = "price_unknown"
+
+
+class StateAwayError(RouterError):
+    status = 503
+    code = "state_away"

@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from factorylm_router.attempt import Desk
 from factorylm_router.checks import Known
 from factorylm_router.chooser import Chooser
 from factorylm_router.config import Config, load_config
-from factorylm_router.errors import ConfigError
+from factorylm_router.errors import ConfigError, StateAwayError
 from factorylm_router.gateway import Gateway
 from factorylm_router.journal import Journal
 from factorylm_router.learning import drift_factor
@@ -139,7 +139,8 @@ class Service:
         """Shadows that disagree more than the verifier promised make premium asked sooner."""
         while True:
             await asyncio.sleep(QUALITY_POLL_S)
-            await self.judge_drift()
+            with suppress(StateAwayError):  # told by the state itself
+                await self.judge_drift()
 
     async def judge_drift(self) -> float:
         caution = drift_factor(await self.state.samples(200))

@@ -1,6 +1,7 @@
 """What every engine promises. SQLite for one process; Redis or PostgreSQL for several replicas."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from factorylm_router.errors import ConfigError
@@ -57,21 +58,29 @@ class SettlesAtOnce(Protocol):
     def settle_at_once(self, key: str, request_id: str, rows: Sequence[LedgerRow]) -> None: ...
 
 
-def open_state(url: str) -> State:
-    """The engine behind an address; engines load when they are named, not before."""
+def _spooled(engine: State, troubles: tuple[type[BaseException], ...], spool: Path) -> State:
+    from factorylm_router.state.spool import SpooledState
+
+    return SpooledState(engine, troubles, spool)
+
+
+def open_state(url: str, spool: Path = Path("router.spool")) -> State:
+    """The engine behind an address; engines load when they are named, not before.
+
+    `spool` keeps the rows of an engine on the network while that is away."""
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest:
         from factorylm_router.state.sqlite import SqliteState
 
         return SqliteState(rest.removeprefix("//"))
     if scheme in ("redis", "rediss"):
-        from factorylm_router.state.redis import RedisState
+        from factorylm_router.state.redis import RedisState, troubles
 
-        return RedisState(url)
+        return _spooled(RedisState(url), troubles(), spool)
     if scheme in ("postgresql", "postgres"):
-        from factorylm_router.state.postgres import PostgresState
+        from factorylm_router.state.postgres import PostgresState, troubles
 
-        return PostgresState(url)
+        return _spooled(PostgresState(url), troubles(), spool)
     raise ConfigError(
         f"server.state: no engine for {scheme!r}",
         hint="use sqlite:PATH, redis://HOST:PORT/0 or postgresql://USER@HOST/DATABASE",

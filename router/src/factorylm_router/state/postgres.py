@@ -63,11 +63,7 @@ class PostgresState:
             ) from error
         try:
             for _ in range(CONNECTIONS):
-                connection = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=5
-                )
-                self._connections.append(connection)
-                self._free.put_nowait(connection)
+                self._free.put_nowait(await self._connected())
         except psycopg.Error as error:
             await self.close()
             where = urlsplit(self._url)
@@ -75,18 +71,26 @@ class PostgresState:
                 f"no PostgreSQL at {where.hostname}:{where.port or 5432}",
                 hint="start it or change server.state",
             ) from error
-        await self._prepare(psycopg.sql.Identifier(self._schema))
+        await self._prepare()
 
-    async def _prepare(self, schema: Any) -> None:
+    async def _connected(self) -> Any:
+        """A connection that finds our tables, also after the server was away."""
+        import psycopg
+
+        found = await psycopg.AsyncConnection.connect(self._url, autocommit=True, connect_timeout=5)
+        schema = psycopg.sql.Identifier(self._schema)
+        await found.execute(psycopg.sql.SQL("SET search_path TO {}").format(schema))
+        self._connections = [*(c for c in self._connections if not c.closed), found]
+        return found
+
+    async def _prepare(self) -> None:
         from psycopg import sql
 
-        for connection in self._connections:
-            if connection is self._connections[0]:
-                await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
-            await connection.execute(sql.SQL("SET search_path TO {}").format(schema))
+        schema = sql.Identifier(self._schema)
         # Replicas that start together must not trip over each other's CREATE TABLE.
         async with self._transaction() as db:
             await db.execute("SELECT pg_advisory_xact_lock(hashtext('factorylm-router'))")
+            await db.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(schema))
             await db.execute(SCHEMA)
 
     async def close(self) -> None:
@@ -97,6 +101,8 @@ class PostgresState:
     async def _connection(self) -> AsyncIterator[Any]:
         connection = await self._free.get()
         try:
+            if connection.closed:
+                connection = await self._connected()
             yield connection
         finally:
             self._free.put_nowait(connection)
@@ -216,6 +222,15 @@ class PostgresState:
 
 
 _SPENT = "SELECT COALESCE(SUM(cost_micro), 0)::BIGINT FROM ledger WHERE key = %s AND at_ms >= %s"
+
+
+def troubles() -> tuple[type[BaseException], ...]:
+    """What it looks like when PostgreSQL is away."""
+    try:
+        from psycopg import Error
+    except ImportError:
+        return (OSError, TimeoutError)
+    return (Error, OSError, TimeoutError)
 
 
 async def _one(db: Any, sql: str, *values: Any) -> Any:

@@ -232,6 +232,15 @@ class RedisState:
             await self._redis.delete(name)
 
 
+def troubles() -> tuple[type[BaseException], ...]:
+    """What it looks like when Redis is away."""
+    try:
+        from redis.exceptions import RedisError
+    except ImportError:
+        return (OSError, TimeoutError)
+    return (RedisError, OSError, TimeoutError)
+
+
 def _row(text: bytes) -> LedgerRow:
     return LedgerRow(**dict(zip(COLUMNS, orjson.loads(text), strict=True)))
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from factorylm_router.errors import StateAwayError
 from factorylm_router.ledger import (
     COLUMNS,
     GROUPS,
@@ -168,8 +169,11 @@ class SqliteState:
 
     async def _ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         def asked() -> T:
-            with closing(_connected(self.path)) as db, db:
-                return question(db)
+            try:
+                with closing(_connected(self.path)) as db, db:
+                    return question(db)
+            except sqlite3.Error as error:
+                raise StateAwayError(f"cannot read {self.path}: {error}") from error
 
         return await asyncio.to_thread(asked)
 
