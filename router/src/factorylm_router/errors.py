@@ -1,15 +1,15 @@
 """What can go wrong in the router, sorted by what the caller can do next.
 
 RouterError (a FactoryLMError)
-├── ConfigError        the configuration file is wrong: fix the named key
-├── BadRequestError         the client sent something no model can answer: change the request
-├── NotAllowedError         no valid key, or the key may not do this: ask whoever issued it
-├── PolicyRefusedError      the data may not go there: lower the claim or add a model on site
-├── BudgetExceededError     the key's money is used up: raise the budget or wait for the next period
-├── RateExceededError       too fast or too much at once: wait `retry_after_s`
-├── UpstreamFailedError     every allowed model failed: try again later
-├── StateAwayError     the books cannot be read just now: requests go on, try again later
-└── PriceUnknownError       a call would cost an unknown amount: add its price
+├── ConfigError            the configuration file is wrong: fix the named key
+├── BadRequestError        the client sent something no model can answer: change the request
+├── NotAllowedError        no valid key, or the key may not do this: ask whoever issued it
+├── PolicyRefusedError     the data may not go there: lower the claim or add a model on site
+├── BudgetExceededError    the key's money is used up: raise the budget or wait for the next period
+├── RateExceededError      too fast or too much at once: wait `retry_after_s`
+├── UpstreamFailedError    every allowed model failed: try again later
+├── StateAwayError         the books cannot be read just now: requests go on, try again later
+└── PriceUnknownError      a call would cost an unknown amount: add its price
 """
 
 from typing import ClassVar

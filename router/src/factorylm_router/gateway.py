@@ -10,30 +10,26 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import aiohttp
 import orjson
 
-from factorylm_router.attempt import Answer, Booking, Desk, Job, ask, broken, opened
+from factorylm_router.attempt import Answer, Booking, Desk, Job, ask, opened
 from factorylm_router.cache import RecentAnswers
 from factorylm_router.errors import (
     BudgetExceededError,
     NotAllowedError,
     RateExceededError,
     RouterError,
-    UpstreamFailedError,
-    UpstreamTimeoutError,
 )
 from factorylm_router.ledger import LedgerRow, Purpose, Status
 from factorylm_router.money import Usage, cost_of, dollars
 from factorylm_router.policy import judge_model_allowed
-from factorylm_router.relay import NativeRelay, Relay, cost_so_far_micro, relay_for
-from factorylm_router.resilience import FailedAttempt, Trouble, wait_before_retry
+from factorylm_router.relay import NativeRelay, Relay, chained, cost_so_far_micro, fed, relay_for
+from factorylm_router.replies import cost_comment, refused_by_all, told
+from factorylm_router.resilience import FailedAttempt, wait_before_retry
 from factorylm_router.routes import AutoQuestion, Route, auto_route, named_route
 from factorylm_router.state import SettlesAtOnce, State
 from factorylm_router.upstream import draw
-from factorylm_router.wire.chat import estimated_tokens, usage_dict
-from factorylm_router.wire.messages_in import message_from_chat
-from factorylm_router.wire.responses import response_from_chat
+from factorylm_router.wire.chat import estimated_tokens
 
 log = logging.getLogger("factorylm.router")
 
@@ -255,11 +251,11 @@ class Gateway:
                         booking,
                     ):
                         relay = relay_for(plan.job, line, outside=plan.desk.is_outside(model))
-                        fed = _fed(relay, response, booking.provider)
-                        first = await anext(fed, None)
+                        pieces = fed(relay, response, booking.provider)
+                        first = await anext(pieces, None)
                         booking.first()
                         begun = True
-                        yield model, relay, booking, _chained(first, fed)
+                        yield model, relay, booking, chained(first, pieces)
                         return
                 except FailedAttempt as failure:
                     if begun:
@@ -294,7 +290,7 @@ class Gateway:
             out = relay.last()
             usage = relay.tally.settled_usage(job.size)
             cost = booking.end(Status.OK, usage, upstream_id=relay.tally.id)
-            yield out + relay.finish(usage) + _cost_comment(plan, cost.micro)
+            yield out + relay.finish(usage) + cost_comment(plan.job.request_id, cost.micro)
         except RouterError as error:
             booking.end(
                 Status.ABORTED,
@@ -382,55 +378,6 @@ def worst_cost_micro(plan: Plan) -> int:
     if job.surface == "embeddings":
         out = 0
     return cost_of(Usage(in_tokens=estimated_tokens(job.size), out_tokens=out), price).micro
-
-
-def told(job: Job, answer: Answer) -> bytes:
-    """The answer in the client's dialect; as the provider sent it where that is possible."""
-    if answer.dialect == job.surface:
-        if answer.tally.usage is None and job.surface == "chat":
-            return orjson.dumps({**answer.chat, "usage": usage_dict(answer.usage)})
-        return answer.raw
-    if job.surface == "messages":
-        return orjson.dumps(message_from_chat(answer.chat, answer.usage))
-    if job.surface == "responses":
-        return orjson.dumps(response_from_chat(answer.chat, answer.usage))
-    return orjson.dumps({**answer.chat, "usage": answer.chat.get("usage") or usage_dict(answer.usage)})
-
-
-def refused_by_all(failure: FailedAttempt) -> RouterError | FailedAttempt:
-    """The last failure as the client should see it. A client's own fault keeps the provider's words."""
-    if failure.is_the_clients_fault:
-        return failure
-    if failure.trouble is Trouble.STATUS and failure.status == 429:
-        wait_s = failure.retry_after_s if failure.retry_after_s is not None else 1.0
-        return RateExceededError(failure.message, hint="the provider limits the rate", retry_after_s=wait_s)
-    kind = UpstreamTimeoutError if failure.trouble is Trouble.TIMEOUT else UpstreamFailedError
-    return kind(failure.message, hint="no model of this route answered; try again later")
-
-
-async def _fed(
-    relay: Relay | NativeRelay, response: aiohttp.ClientResponse, provider: str
-) -> AsyncIterator[bytes]:
-    """The client's bytes, as they come; the provider's troubles as Failures."""
-    try:
-        async for piece in response.content.iter_any():
-            out = relay.feed(piece)
-            if out:
-                yield out
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise broken(error, provider) from error
-
-
-async def _chained(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if first is not None:
-        yield first
-        async for piece in rest:
-            yield piece
-
-
-def _cost_comment(plan: Plan, micro: int) -> bytes:
-    """Costs are known when a stream ends: an SSE comment tells them to whoever looks."""
-    return b": factorylm request=%b cost_usd=%b\n\n" % (plan.job.request_id.encode(), dollars(micro).encode())
 
 
 def cache_digest(plan: Plan) -> str:

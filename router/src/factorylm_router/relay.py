@@ -1,9 +1,11 @@
 """A stream on its way from provider to client: watched, repaired, translated, always properly ended."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-from factorylm_router.attempt import Job
+import aiohttp
+
+from factorylm_router.attempt import Job, broken
 from factorylm_router.money import Price, Usage
 from factorylm_router.redact import StreamRestorer
 from factorylm_router.resilience import FailedAttempt, Trouble
@@ -221,3 +223,23 @@ def cost_so_far_micro(tally: Tally, price: Price, in_tokens: int) -> int:
     """A cheap lower bound while the stream runs; the ledger row at its end is exact."""
     out = max(tally.pieces, tally.chars // 4)
     return price.request_micro + (in_tokens * price.in_nano + out * price.out_nano) // 1000
+
+
+async def fed(
+    relay: Relay | NativeRelay, response: aiohttp.ClientResponse, provider: str
+) -> AsyncIterator[bytes]:
+    """The client's bytes, as they come; the provider's troubles as Failures."""
+    try:
+        async for piece in response.content.iter_any():
+            out = relay.feed(piece)
+            if out:
+                yield out
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise broken(error, provider) from error
+
+
+async def chained(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if first is not None:
+        yield first
+        async for piece in rest:
+            yield piece
