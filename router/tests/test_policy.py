@@ -226,9 +226,11 @@ def test_a_placeholder_cut_over_chunks_is_put_back(size: int):
     pieces = [hidden[start : start + size] for start in range(0, len(hidden), size)]
     for number, piece in enumerate([*pieces, ""]):
         finish = "stop" if number == len(pieces) else None
-        chunk = {"choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": finish}]}
+        delta = {"content": piece, "reasoning_content": piece}
+        chunk = {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
         restorer.restore(chunk)
-        out += chunk["choices"][0]["delta"]["content"]
+        assert delta["reasoning_content"] == delta["content"]
+        out += delta["content"]
     assert out == 'pump1.speed of "Herr Maier" [ok] [[x]]'
 
 

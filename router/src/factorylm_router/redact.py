@@ -13,6 +13,7 @@ from factorylm_router.errors import PolicyRefusedError
 
 PLACEHOLDER = re.compile(r"\[\[(?:NAME|TAG|ADDRESS|VALUE)-\d+\]\]")
 LONGEST_PLACEHOLDER = 20
+TEXT_FIELDS = ("content", "reasoning_content")
 ADDRESSES = re.compile(
     r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d+)?\b"  # IPv4, with a port
     r"|\b(?:[0-9a-fA-F]{2}[:-]){5}[0-9a-fA-F]{2}\b"  # MAC
@@ -104,7 +105,7 @@ class Redaction:
         """A whole chat answer, restored in place."""
         for choice in answer.get("choices") or ():
             message = choice.get("message") or {}
-            for name in ("content", "reasoning_content"):
+            for name in TEXT_FIELDS:
                 if isinstance(message.get(name), str):
                     message[name] = self.shown(message[name])
             for call in message.get("tool_calls") or ():
@@ -144,8 +145,9 @@ class StreamRestorer:
         for choice in chunk.get("choices") or ():
             number = int(choice.get("index") or 0)
             delta = choice.setdefault("delta", {})
-            if isinstance(delta.get("content"), str):
-                delta["content"] = self._fed(("content", number, 0), delta["content"])
+            for name in TEXT_FIELDS:
+                if isinstance(delta.get(name), str):
+                    delta[name] = self._fed((name, number, 0), delta[name])
             for call in delta.get("tool_calls") or ():
                 function = call.get("function") or {}
                 if function.get("arguments"):
@@ -165,8 +167,8 @@ class StreamRestorer:
 
     def _release(self, number: int, delta: dict[str, Any]) -> None:
         for kind, text, index in self._take_held(number):
-            if kind == "content":
-                delta["content"] = (delta.get("content") or "") + text
+            if kind in TEXT_FIELDS:
+                delta[kind] = (delta.get(kind) or "") + text
             else:
                 delta.setdefault("tool_calls", []).append({"index": index, "function": {"arguments": text}})
 
