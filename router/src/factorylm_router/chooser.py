@@ -164,6 +164,7 @@ class Chooser:
             answer=comparable(kind, final),
             text=text_of(message.get("content")),
             out_tokens=answer.usage.out_tokens,
+            ends_in_one=final is not None,
             fatal=any(finding.fatal for finding in found),
         )
 

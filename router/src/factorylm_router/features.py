@@ -27,6 +27,12 @@ class Observation:
     text: str
     out_tokens: int
     fatal: bool = False
+    ends_in_one: bool = True  # the text comes down to some answer, even if nobody wrote down which
+
+    @property
+    def is_blank(self) -> bool:
+        """Nothing to look at: neither a text nor an answer."""
+        return self.answer is None and not self.text.strip()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +54,7 @@ def shape_features(question: Question, seen: Observation) -> list[float]:
     asked = len(question.prompt.split())
     right, wrong = arithmetic(text)
     return [
-        float(seen.answer is None or seen.fatal),
+        float(seen.fatal or (seen.answer is None and not seen.ends_in_one)),
         math.log1p(words),
         math.log1p(words) - math.log1p(asked),
         len(_HEDGE.findall(text)) / (1 + words / 50),

@@ -28,8 +28,9 @@ def router_policy(verifier: Verifier) -> Policy:
                 return case.premium
             name = waiting.pop(0)
             answer = caller.call(name)
-            if answer is None:  # not recorded: as if this model were not there
-                caller.called.pop()
+            if answer is None or answer.is_blank:  # nothing to judge by: as if this model were not there
+                if answer is None:
+                    caller.called.pop()
                 del shares[step.position]
                 if not waiting and not seen:
                     caller.call(case.premium)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from factorylm_router.answers import comparable
+from factorylm_router.answers import comparable, final_answer
 from factorylm_router.cascade import worth_cascading
 from factorylm_router.errors import ConfigError
 from factorylm_router.features import Observation, Question
@@ -63,10 +63,13 @@ class Row:
 
     def observation(self, model: str) -> Observation:
         record = self.models[model]
+        answer, text = comparable(self.kind, record.get("answer")), record.get("response") or ""
         return Observation(
-            answer=comparable(self.kind, record.get("answer")),
-            text=record.get("response") or "",
+            answer=answer,
+            text=text,
             out_tokens=int(record.get("out_tokens") or 0),
+            # Some sources record no extracted answers: that says nothing against the text.
+            ends_in_one=answer is not None or final_answer(self.kind, {"content": text})[1] is not None,
         )
 
     def score(self, model: str) -> float | None:
