@@ -9,8 +9,8 @@ from factorylm_router.features import Observation, Question
 from factorylm_router.verifier import PREMIUM, Verifier, features_of
 
 MOST_CHEAP = 3
-# With one cheap model nobody can disagree, and agreement is most of what the verifier knows: four times the caution
-# (measured on grade-school maths: 2-10 points of quality for 5-18 points of saving).
+# With one cheap model nobody can disagree, and agreement is most of what the verifier knows: four times the
+# caution (measured on grade-school maths: 2-10 points of quality for 5-18 points of saving).
 ALONE = 4.0
 
 

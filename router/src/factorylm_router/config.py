@@ -51,7 +51,7 @@ class ProviderConfig(Table):
     connect_timeout_s: Seconds = 5
     timeout_s: Seconds = 600
     stall_timeout_s: Seconds = 60
-    at_once: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    at_once: Annotated[int, Field(ge=1, le=100_000)] = 20_000  # 1 for a llama.cpp server
     queue: Annotated[int, Field(ge=0, le=100_000)] = 1000
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     responses: bool = False

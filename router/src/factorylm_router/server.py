@@ -54,8 +54,11 @@ NAMED = AutoQuestion(
 class Front:
     """Turns HTTP requests into jobs for the gateway."""
 
-    def __init__(self, gateway: Gateway, guess: Callable[[Surface, dict[str, Any]], str]) -> None:
+    def __init__(
+        self, gateway: Gateway, guess: Callable[[Surface, dict[str, Any]], str], most_at_once: int = 1 << 30
+    ) -> None:
         self.gateway = gateway
+        self.most_at_once = most_at_once
         self.guess = guess
         self.draining = False
 
@@ -96,7 +99,8 @@ class Front:
 
     async def _answered(self, request: web.Request, surface: Surface) -> web.StreamResponse:
         gateway = self.gateway
-        if self.draining or gateway.in_flight >= gateway.desk.config.server.at_once:
+        most = min(self.most_at_once, gateway.desk.config.server.at_once)
+        if self.draining or gateway.in_flight >= most:
             return busy_response(surface)
         gateway.in_flight += 1
         try:

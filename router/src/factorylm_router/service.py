@@ -32,6 +32,7 @@ from factorylm_router.verifier import Verifier, load_verifier
 log = logging.getLogger("factorylm.router")
 RELOAD_POLL_S = 1.0
 QUALITY_POLL_S = 60.0
+SPARE_FILES = 200
 
 
 class Service:
@@ -56,7 +57,7 @@ class Service:
         self.chooser = Chooser(self.gateway, self._verifier(), self._known())
         self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
         self.gateway.watchers.append(self.meters.see)
-        self.front = Front(self.gateway, guess)
+        self.front = Front(self.gateway, guess, most_at_once())
         self.spans = SpanSender(self.config.server.otlp_url) if self.config.server.otlp_url else None
         if self.spans:
             self.gateway.watchers.append(self.spans.see)
@@ -187,6 +188,22 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 def _journal_base(state: str) -> Path:
     return Path(state.partition(":")[2].removeprefix("//")) if state.startswith("sqlite:") else Path("router")
+
+
+def most_at_once() -> int:
+    """How many requests this process has files for: two connections each, and some for everything else.
+
+    Beyond it a client is told to wait; without files even that could not be said."""
+    try:
+        import resource
+    except ImportError:
+        return 1 << 30
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return 1 << 30 if soft == resource.RLIM_INFINITY else max(1, (soft - SPARE_FILES) // 2)
 
 
 async def serve(path: Path, announce: Any = print) -> None:
