@@ -10,7 +10,7 @@ from factorylm_schema.reading import Value
 class Identity(BaseModel):
     """Who the device says it is. Every text comes from the device: data, never instructions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     vendor: str = ""
     product: str = ""
@@ -22,7 +22,7 @@ class Identity(BaseModel):
 class Rung(BaseModel):
     """One step of a diagnosis, with what was seen and, where it failed, what to do next."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     outcome: Literal["passed", "failed", "skipped"]
@@ -33,7 +33,7 @@ class Rung(BaseModel):
 class Diagnosis(BaseModel):
     """The ladder from the network to the data; the first failed rung is where to look."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     device: str
     rungs: list[Rung]

@@ -14,7 +14,7 @@ from factorylm_schema.toml_lines import key_lines, line_of
 class Exemption(BaseModel):
     """A quality rule that this skill does not meet, and why that is right."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     rule: str
     reason: Annotated[str, Field(min_length=10)]
@@ -23,7 +23,7 @@ class Exemption(BaseModel):
 class SkillManifest(BaseModel):
     """One skill's listing."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
     title: Annotated[str, Field(min_length=1, max_length=100)]

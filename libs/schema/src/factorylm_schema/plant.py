@@ -23,7 +23,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 class WriteLimits(BaseModel):
     """The second of the write gate's locks: without it a tag cannot be written."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     min: Finite | None = None
     max: Finite | None = None
@@ -44,7 +44,7 @@ class WriteLimits(BaseModel):
 class Tag(BaseModel):
     """One value of one device, in engineering units: raw * scale + offset."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     device: str
     name: str
@@ -85,7 +85,7 @@ class Tag(BaseModel):
 class Device(BaseModel):
     """One device: where it is, which skill speaks to it (by the URL's scheme), and its tags."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: str
     url: Annotated[str, Field(max_length=500)]
@@ -107,16 +107,14 @@ class Device(BaseModel):
         if not found or not scheme or not rest:
             raise ValueError("a device's url looks like scheme://host:port?key=value")
         if urlsplit(url).password is not None:
-            raise ValueError(
-                "a password does not belong in the plant file; name an environment variable instead"
-            )
+            raise ValueError("a password does not belong in the plant file; name an environment variable instead")
         return url
 
 
 class Plant(BaseModel):
     """All devices of one plant file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     name: Annotated[str, Field(max_length=200)] = ""
     description: Annotated[str, Field(max_length=2000)] = ""
@@ -147,9 +145,7 @@ class Plant(BaseModel):
 
     def only(self, schemes: frozenset[str]) -> "Plant":
         """The part of the plant that one skill speaks to."""
-        return self.model_copy(
-            update={"devices": {n: d for n, d in self.devices.items() if d.scheme in schemes}}
-        )
+        return self.model_copy(update={"devices": {n: d for n, d in self.devices.items() if d.scheme in schemes}})
 
     @cached_property
     def _by_id(self) -> dict[str, Tag]:

@@ -115,10 +115,9 @@ class _Reader:
             return None
         dialect = self._dialect(device, key)
         if dialect:
-            options = self._options(
-                dialect.device_options, options, key, _DEVICE_KEYS | {"tags", "tag_tables"}
-            )
-            device = device.model_copy(update={"options": options})
+            options = self._options(dialect.device_options, options, key, _DEVICE_KEYS | {"tags", "tag_tables"})
+        device = device.model_copy(update={"options": options})
+        if dialect:
             self._checked(lambda: dialect.check_device(device), key)
         tags = self._tags(device, table, dialect)
         return device.model_copy(update={"tags": tags}) if len(self.faults) == before else None
@@ -130,9 +129,7 @@ class _Reader:
             self._fault((*key, "url"), _unknown(device.scheme, known))
         return found
 
-    def _options(
-        self, model: type[BaseModel], given: dict[str, Any], key: Key, also: Iterable[str]
-    ) -> dict[str, Any]:
+    def _options(self, model: type[BaseModel], given: dict[str, Any], key: Key, also: Iterable[str]) -> dict[str, Any]:
         for name in given.keys() - model.model_fields.keys():
             self._fault((*key, name), _unknown(name, {*model.model_fields, *also}))
         known = {k: v for k, v in given.items() if k in model.model_fields}
@@ -210,9 +207,7 @@ class _Reader:
 
     # -- a tag table --------------------------------------------------------------------------
 
-    def _read_table(
-        self, file: Path, device: Device, dialect: PlantDialect | None, tags: dict[str, Tag]
-    ) -> None:
+    def _read_table(self, file: Path, device: Device, dialect: PlantDialect | None, tags: dict[str, Tag]) -> None:
         reader = _Reader(file, self.dialects, self.faults)
         text = _text(file)
         header = text.split("\n", 1)[0]
@@ -248,11 +243,7 @@ class _Reader:
         if not TAG_NAME.fullmatch(name):
             self._fault(("name",), f"{name!r}: a tag name has only letters, digits and _ . - [ ]")
             return
-        numbers = {
-            k: self._number(k, cells.pop(k))
-            for k in list(cells)
-            if k in _NUMBER_COLUMNS | set(_WRITE_COLUMNS)
-        }
+        numbers = {k: self._number(k, cells.pop(k)) for k in list(cells) if k in _NUMBER_COLUMNS | set(_WRITE_COLUMNS)}
         write = {_WRITE_COLUMNS[k]: v for k, v in numbers.items() if k in _WRITE_COLUMNS}
         plain: dict[str, Any] = {k: v for k, v in numbers.items() if k not in _WRITE_COLUMNS}
         if write:
@@ -295,9 +286,7 @@ def _text(path: Path) -> str:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        fault = Fault(
-            file=path.name, line=line, key="", message="not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8')"
-        )
+        fault = Fault(file=path.name, line=line, key="", message="not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8')")
         raise PlantFileError([fault]) from error
     except OSError as error:
         message = f"cannot be read: {error.strerror}"

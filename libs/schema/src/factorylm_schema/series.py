@@ -13,7 +13,7 @@ from factorylm_schema.reading import Value
 class SeriesStatistics(BaseModel):
     """A series in one line. `minimum`, `maximum`, `mean` and `spread` stand only for numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     count: int
     missing: int
@@ -27,7 +27,7 @@ class SeriesStatistics(BaseModel):
 class Series(BaseModel):
     """One tag's samples; None where a sample brought no good value."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     tag: str
     unit: str = ""

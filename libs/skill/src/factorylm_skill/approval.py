@@ -17,7 +17,7 @@ APPROVAL_FORM = {
         "approve": {
             "type": "boolean",
             "title": "Approve this write",
-            "description": "Tick to let it happen once",
+            "description": "It happens once",
         }
     },
     "required": ["approve"],

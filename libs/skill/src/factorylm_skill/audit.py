@@ -1,7 +1,7 @@
-"""The audit trail: append-only lines, each bound to the one before by its hash, on disk before anything happens.
+"""The audit trail: append-only lines, each bound to the one before by its hash, on disk before a write goes out.
 
-Several processes may share one file. Beside it lies `<file>.head` with the number and hash of the last line, so
-that lines cut off at the end are missed too. The chain shows tampering to whoever verifies it; it cannot stop
+Several processes may share one file. Beside it lies `<file>.head` with the number and hash of the last line,
+so that lines cut off at the end are missed too. The chain shows tampering to whoever verifies it; it cannot stop
 somebody who may rewrite both files: send the head elsewhere where that matters.
 """
 
@@ -67,9 +67,7 @@ class AuditLog:
                 return number + 1
         except OSError as error:
             hint = "Free space or correct the file's rights; nothing is written to a device until then"
-            raise AuditError(
-                f"the audit log {self.path} cannot be written: {error.strerror}", hint=hint
-            ) from error
+            raise AuditError(f"the audit log {self.path} cannot be written: {error.strerror}", hint=hint) from error
 
     def entries(self) -> list[dict[str, Any]]:
         """All lines, oldest first, as they stand; verify first where it matters."""
@@ -88,9 +86,7 @@ class AuditLog:
     @contextmanager
     def _opened(self) -> Iterator[BinaryIO]:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(
-            self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600
-        )
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o600)
         with os.fdopen(descriptor, "r+b", buffering=0) as file, locked(file):
             yield file
 
@@ -104,9 +100,7 @@ class AuditLog:
         torn = tail[-1]
         number, last = _number_and_hash(tail[-2]) if len(tail) > 1 else (0, _FIRST)
         time = self.clock().isoformat()
-        line = _sealed(
-            {"n": number + 1, "time": time, "event": "recovered", "torn": _hash(torn), "prev": last}
-        )
+        line = _sealed({"n": number + 1, "time": time, "event": "recovered", "torn": _hash(torn), "prev": last})
         _write(file, b"\n" + line)
         return _number_and_hash(line)
 
@@ -195,9 +189,7 @@ def _is_entry(line: bytes) -> bool:
 def _number_and_hash(line: bytes) -> tuple[int, str]:
     entry = _parsed(line)
     if entry is None:
-        raise AuditError(
-            "the last line of the audit log is not an audit line", hint="Run: factorylm audit verify"
-        )
+        raise AuditError("the last line of the audit log is not an audit line", hint="Run: factorylm audit verify")
     return entry["n"], entry["hash"]
 
 
@@ -209,7 +201,7 @@ def _last_lines(file: BinaryIO) -> list[bytes]:
         start = max(0, size - step)
         file.seek(start)
         lines = file.read(size - start).splitlines(keepends=True)
-        if start == 0 or len(lines) > 2:  # noqa: PLR2004
+        if start == 0 or len(lines) > 2:
             return lines[-2:]
         step *= 4
 

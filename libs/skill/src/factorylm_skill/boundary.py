@@ -1,19 +1,17 @@
-"""Where a tool call enters and leaves: arguments checked, errors told, answers weighed."""
+"""Where a tool call enters and leaves: errors told, answers weighed, time kept."""
 
 import json
 import logging
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import anyio
 import mcp_types as types
 from factorylm_schema import BadRequestError, FactoryLMError
 from mcp.shared.exceptions import MCPError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from factorylm_skill.argument_words import told_arguments
 from factorylm_skill.call import Call
-from factorylm_skill.tool import Arguments, Tool
+from factorylm_skill.tool import ServedTool, WireAnswer
 
 # About 10,000 tokens: above it Claude Code warns, at 25,000 it cuts
 LONGEST_ANSWER = 40_000
@@ -21,41 +19,29 @@ LONGEST_ANSWER = 40_000
 logger = logging.getLogger("factorylm")
 
 
-async def call_tool(
-    tools: Mapping[str, Tool], call: Call
-) -> types.CallToolResult | types.InputRequiredResult:
+async def call_tool(tools: Mapping[str, ServedTool], call: Call) -> WireAnswer:
     """Run the tool that `call` names. Every failure comes back as an error text the model can act on."""
     tool = tools.get(call.params.name)
     if tool is None:
-        raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {call.params.name[:80]}")
+        known = ", ".join(tools)
+        raise MCPError(types.INVALID_PARAMS, f"Unknown tool: {call.params.name[:80]}; the tools are {known}")
     try:
-        return await _ran(tool, call)
+        with anyio.move_on_after(tool.timeout_s):
+            return told(await tool.answer(call))
+        return failed("TIMEOUT", f"{tool.name} took longer than {tool.timeout_s:g} s", "Ask for less at once")
     except FactoryLMError as error:
         return failed(error.code, error.message, error.hint)
+    except MCPError:
+        raise
     except Exception:  # the last line of defence: a fault of ours must not end the connection
         logger.exception("tool %s failed unexpectedly", tool.name)
         return failed("INTERNAL", f"{tool.name} failed unexpectedly", "The server's log has the details")
 
 
-async def _ran(tool: Tool, call: Call) -> types.CallToolResult | types.InputRequiredResult:
-    arguments = checked(tool, call.params.arguments or {})
-    with anyio.move_on_after(tool.timeout_s) as limit:
-        answer = await tool.run(arguments, call)
-        return told(answer) if isinstance(answer, BaseModel) and not _is_wire(answer) else answer
-    assert limit.cancelled_caught
-    return failed("TIMEOUT", f"{tool.name} took longer than {tool.timeout_s:g} s", "Ask for less at once")
-
-
-def checked(tool: Tool, given: Mapping[str, Any]) -> Arguments:
-    """The arguments as the tool's model; raises BadRequestError that names what is wrong and what exists."""
-    try:
-        return tool.arguments.model_validate(given)
-    except ValidationError as error:
-        raise BadRequestError(told_arguments(tool, error)) from error
-
-
-def told(answer: BaseModel) -> types.CallToolResult:
+def told(answer: BaseModel) -> WireAnswer:
     """Text and structured content with the same information; clients differ in which one the model sees."""
+    if isinstance(answer, types.CallToolResult | types.InputRequiredResult):
+        return answer
     data = answer.model_dump(mode="json", exclude_none=True)
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False)
     if len(text) > LONGEST_ANSWER:
@@ -72,21 +58,16 @@ def failed(code: str, message: str, hint: str = "") -> types.CallToolResult:
     The TypeScript client 1.32 checks structured content against the output schema on errors too, and would
     hide the reason behind its own complaint.
     """
-    text = f"{code}: {message}." + (
-        f" {hint}." if hint and not hint.endswith((".", "?")) else f" {hint}" if hint else ""
-    )
+    sentences = [f"{code}: {message}", *([hint] if hint else [])]
+    text = " ".join(s if s.endswith((".", "?", "!")) else s + "." for s in sentences)
     return types.CallToolResult(content=[types.TextContent(text=text)], is_error=True)
 
 
-def named(tools: Iterable[Tool]) -> dict[str, Tool]:
+def named(tools: Iterable[ServedTool]) -> dict[str, ServedTool]:
     """The tools by name; two of one name are a programming error."""
-    by_name: dict[str, Tool] = {}
+    by_name: dict[str, ServedTool] = {}
     for tool in tools:
         if tool.name in by_name:
             raise ValueError(f"two tools are called {tool.name!r}")
         by_name[tool.name] = tool
     return by_name
-
-
-def _is_wire(answer: BaseModel) -> bool:
-    return isinstance(answer, types.CallToolResult | types.InputRequiredResult)

@@ -1,4 +1,4 @@
-"""The devices of a plant while the server runs: one owner per connection, and the last good value of each tag."""
+"""The devices of a plant while the server runs: one owner per connection, each tag's last good value."""
 
 import asyncio
 import logging
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 logger = logging.getLogger("factorylm")
 
+# less than a process has after SIGTERM (process.py)
+_FAREWELL_S = 1.0
+
 
 @dataclass
 class Line:
@@ -41,6 +44,11 @@ class Line:
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
     _up: bool = True
 
+    @property
+    def up(self) -> bool:
+        """The latest job got an answer."""
+        return self._up
+
     async def run(self, job: Callable[[Driver], Awaitable[T]]) -> T:
         """Do `job` with the driver, after those before it."""
         task = asyncio.ensure_future(self._owned(job))
@@ -49,7 +57,9 @@ class Line:
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """End what is under way and drop the connection."""
+        """Let what is under way end, if it ends soon; drop the connection."""
+        if self._jobs:
+            await asyncio.wait(self._jobs, timeout=_FAREWELL_S)
         for task in list(self._jobs):
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -104,6 +114,10 @@ class Devices:
         readings = [found[tag.id, tag.address] for tag in tags]
         self._last.update((reading.tag, reading) for reading in readings if reading.quality.is_good)
         return readings
+
+    def health(self) -> dict[str, bool | None]:
+        """Per device: does it answer; None where nobody has asked yet."""
+        return {name: self._lines[name].up if name in self._lines else None for name in self.plant.devices}
 
     def problem(self, reading: Reading) -> Problem:
         """A reading that is not good, with the tag's last good value where there is one."""

@@ -43,7 +43,7 @@ class Driver(Protocol):
 class BrowsePage(BaseModel):
     """One page of what a device offers: names, addresses and types to copy into a plant file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     columns: list[str]
     rows: list[list[Value | None]]

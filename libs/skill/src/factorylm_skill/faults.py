@@ -23,28 +23,32 @@ class FaultKind(StrEnum):
 
 @dataclass
 class FaultSwitches:
-    """`set` a fault for the next `times` answers (None: until cleared); a simulator asks before each."""
+    """`set` a fault for the next `times` answers (None: until cleared); a simulator asks `take` before each answer.
+
+    `writes` counts the writes that arrived, so that a test can tell a repeated one.
+    """
 
     delay_s: float = 0.05
     late_s: float = 1.0
-    taken: int = 0
+    writes: int = 0
     _kind: FaultKind | None = field(default=None, repr=False)
     _left: int | None = field(default=None, repr=False)
+    _writes_only: bool = field(default=False, repr=False)
 
-    def set(self, kind: FaultKind, times: int | None = 1) -> None:
-        """Misbehave so for the next `times` answers."""
-        self._kind, self._left = kind, times
+    def set(self, kind: FaultKind, times: int | None = 1, *, writes_only: bool = False) -> None:
+        """Misbehave so for the next `times` answers, or only for answers to writes."""
+        self._kind, self._left, self._writes_only = kind, times, writes_only
 
     def clear(self) -> None:
         """Behave again."""
-        self._kind, self._left = None, None
+        self._kind, self._left, self._writes_only = None, None, False
 
-    def take(self) -> FaultKind | None:
-        """The fault for the answer about to be sent."""
+    def take(self, *, writing: bool = False) -> FaultKind | None:
+        """The fault for the answer about to be sent; `writing` says that a write is being answered."""
+        self.writes += writing
         kind = self._kind
-        if kind is None:
+        if kind is None or (self._writes_only and not writing):
             return None
-        self.taken += 1
         if self._left is not None:
             self._left -= 1
             if self._left <= 0:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from factorylm_schema import Tag, Value
 
 _MINUTE = timedelta(minutes=1)
+_WIDEST = 64
 
 
 def judge_value(tag: Tag, value: Value) -> str:
@@ -16,8 +17,8 @@ def judge_value(tag: Tag, value: Value) -> str:
     limits = tag.write
     if limits is None:
         return f"{tag.id} has no write limits in the plant file, so it cannot be written"
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{value} is not a number that can be written"
+    if not _holdable(value):
+        return f"{str(value)[:40]} is not a number that can be written"
     if limits.allowed is not None:
         allowed = any(_same(value, choice) for choice in limits.allowed)
         if not allowed:
@@ -31,9 +32,7 @@ def judge_value(tag: Tag, value: Value) -> str:
     return ""
 
 
-def judge_change(
-    tag: Tag, value: Value, before: Value | None, sent: Iterable[datetime], now: datetime
-) -> str:
+def judge_change(tag: Tag, value: Value, before: Value | None, sent: Iterable[datetime], now: datetime) -> str:
     """Why `value` may not be written now, given the present value and when writes were `sent`."""
     limits = tag.write
     if limits is None:
@@ -65,15 +64,21 @@ def agrees(wanted: Value, found: Value | None, tolerance: float) -> bool:
     return abs(wanted - found) <= max(tolerance, 1e-6 * abs(wanted))
 
 
+def _holdable(value: Value) -> bool:
+    """A device holds 64 bits at most, and neither NaN nor infinity is a set-point."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str) or value.bit_length() <= _WIDEST
+
+
 def _judge_step(tag: Tag, value: Value, before: Value, max_step: float) -> str:
     if isinstance(value, bool | str) or isinstance(before, bool | str):
-        return (
-            f"{tag.id} has a largest step, but {_shown(before)} to {_shown(value)} is not a step of a number"
-        )
+        return f"{tag.id} has a largest step, but {_shown(before)} to {_shown(value)} is not a step of a number"
     step = abs(value - before)
     if step <= max_step:
         return ""
-    return f"from {before:g} to {value:g} is a step of {step:g}; the largest allowed for {tag.id} is {max_step:g}{_unit(tag)}"
+    largest = f"the largest allowed for {tag.id} is {max_step:g}{_unit(tag)}"
+    return f"from {before:g} to {value:g} is a step of {step:g}; {largest}"
 
 
 def _same(one: Value, other: Value) -> bool:

@@ -26,14 +26,14 @@ def _slim(schema: Schema, definitions: dict[str, Schema]) -> Schema:
     slim: Schema = {}
     for key, value in schema.items():
         if key == "properties":
-            slim[key] = {name: _slim(part, definitions) for name, part in value.items()}
+            slim[key] = {name: _without_null(_slim(part, definitions)) for name, part in value.items()}
         elif key in ("items", "additionalProperties") and isinstance(value, dict):
             slim[key] = _slim(value, definitions)
         elif key in ("anyOf", "oneOf", "allOf", "prefixItems"):
             slim[key] = [_slim(part, definitions) for part in value]
         elif key not in ("title", "$defs") and not (key == "default" and value in (None, "", [])):
             slim[key] = value
-    return _without_null(slim)
+    return _one_number(slim)
 
 
 def _inlined(schema: Schema, definitions: dict[str, Schema]) -> Schema:
@@ -41,6 +41,14 @@ def _inlined(schema: Schema, definitions: dict[str, Schema]) -> Schema:
         target = definitions[schema["$ref"].rsplit("/", 1)[-1]]
         rest = {k: v for k, v in schema.items() if k != "$ref"}
         schema = {**deepcopy(target), **rest}
+    return schema
+
+
+def _one_number(schema: Schema) -> Schema:
+    """An integer is a number: one arm serves for both."""
+    arms = schema.get("anyOf", [])
+    if {"type": "integer"} in arms and {"type": "number"} in arms:
+        schema["anyOf"] = [arm for arm in arms if arm != {"type": "integer"}]
     return schema
 
 

@@ -1,5 +1,6 @@
 """Open skills become one MCP server, for both protocol eras."""
 
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,12 +9,18 @@ import mcp_types as types
 from mcp.server import Server
 from mcp.server.context import ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from factorylm_skill.boundary import call_tool, named
 from factorylm_skill.call import Call
+from factorylm_skill.call_record import CallRecord, Observer
 from factorylm_skill.skill import OpenSkill
 from factorylm_skill.skill_documents import SkillDocument, serve_documents
-from factorylm_skill.tool import Tool
+from factorylm_skill.tool import ServedTool
+
+
+def _not_observed(_: CallRecord) -> None:
+    return None
 
 
 def build_server(
@@ -24,9 +31,11 @@ def build_server(
     version: str,
     instructions: str = "",
     documents: Sequence[SkillDocument] = (),
-    **handlers: Any,
+    observer: Observer = _not_observed,
 ) -> Server[Any]:
-    """A server with the tools of all opened skills; `handlers` go to the SDK's Server as they are.
+    """A server with the tools of all opened skills; `observer` is told of every call.
+
+    More handlers may be added to it before it is served.
 
     The SDK's low-level Server is used, not MCPServer: it advertises only what is served, leaves arguments as
     the client sent them, and lets results and errors be exactly ours (decisions/low-level-server.md).
@@ -41,9 +50,12 @@ def build_server(
     async def on_call(
         context: ServerRequestContext[Any], params: types.CallToolRequestParams
     ) -> types.CallToolResult | types.InputRequiredResult:
-        return await call_tool(tools, Call(context, params))
+        call, begun = Call(context, params), time.perf_counter()
+        result = await call_tool(tools, call)
+        observer(CallRecord.of(call, result, time.perf_counter() - begun))
+        return result
 
-    server: Server[Any] = Server(
+    server: Server[Any] = _EraServer(
         name,
         title=title,
         version=version,
@@ -52,7 +64,6 @@ def build_server(
         lifespan=_closing(opened),
         on_list_tools=list_tools,
         on_call_tool=on_call,
-        **handlers,
     )
     # What a modern client carries from a question to its answer is sealed: it can be neither read nor altered
     server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=name))
@@ -60,7 +71,17 @@ def build_server(
     return server
 
 
-def _input_schemas(tools: Mapping[str, Tool]) -> Any:
+class _EraServer(Server[Any]):
+    """Offers SKILL.md to modern clients only: some hosts of the handshake era add tools of their own for resources."""
+
+    def get_capabilities(self, *arguments: Any, protocol_version: str | None = None, **options: Any) -> Any:
+        capabilities = super().get_capabilities(*arguments, protocol_version=protocol_version, **options)
+        if protocol_version in MODERN_PROTOCOL_VERSIONS:
+            return capabilities
+        return capabilities.model_copy(update={"resources": None, "extensions": None})
+
+
+def _input_schemas(tools: Mapping[str, ServedTool]) -> Any:
     def schema(name: str) -> Mapping[str, Any] | None:
         return tools[name].listing.input_schema if name in tools else None
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from factorylm_skill.faults import FaultSwitches
+from factorylm_skill.live_process import LiveProcess
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,11 @@ class Simulation:
 
 
 class Simulates(Protocol):
-    """Starts the simulator on 127.0.0.1 (port 0: any free one) and stops it when the block ends."""
+    """Starts the simulator on 127.0.0.1 (port 0: any free one) and stops it when the block ends.
 
-    def __call__(self, *, port: int = 0) -> AbstractAsyncContextManager[Simulation]: ...
+    Without a process it is the small pump; with one, the device is called `device` in the plant file.
+    """
+
+    def __call__(
+        self, *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+    ) -> AbstractAsyncContextManager[Simulation]: ...

@@ -8,22 +8,26 @@ from typing import Literal, Protocol
 from factorylm_schema import Plant
 
 from factorylm_skill.audit import AuditLog
+from factorylm_skill.desk import ApprovalDesk
+from factorylm_skill.devices import Devices
 from factorylm_skill.shelf import SeriesShelf
-from factorylm_skill.tool import Tool
+from factorylm_skill.tool import ServedTool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """What the operator decided when starting the server; a model can change none of it.
 
-    `approve` is how a write is approved when the client cannot ask its user: "person" refuses it,
-    "plan" accepts a single-use plan id, which a model can confirm itself: a speed bump, not a gate.
+    When a client cannot ask its user, a write waits on the operator's `desk` where there is one; else `approve`
+    decides: "person" refuses it, "plan" accepts a single-use plan id, which a model can confirm itself: a speed
+    bump, not a gate.
     """
 
     plant: Plant = field(default_factory=Plant)
     allow_writes: bool = False
     approve: Literal["person", "plan"] = "person"
     audit: AuditLog | None = None
+    desk: ApprovalDesk | None = None
     data: tuple[Path, ...] = ()
     shelf: SeriesShelf = field(default_factory=SeriesShelf)
 
@@ -36,7 +40,8 @@ async def _nothing_to_close() -> None:
 class OpenSkill:
     """A skill ready to serve: its tools, and how to let go of what they hold."""
 
-    tools: Sequence[Tool]
+    tools: Sequence[ServedTool]
+    devices: Devices | None = None
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 
@@ -82,7 +87,7 @@ class DomainSkill:
     version: str
     instructions: str
     package: str
-    tools: Callable[[Settings], Sequence[Tool]]
+    tools: Callable[[Settings], Sequence[ServedTool]]
 
     def open(self, settings: Settings) -> OpenSkill:
         """Its tools."""

@@ -1,0 +1,7 @@
+"""`python -m factorylm`."""
+
+import sys
+
+from factorylm.command import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""How `./run` sets the workspace up and checks it. Standard library only: nothing is installed yet."""

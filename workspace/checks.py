@@ -1,0 +1,34 @@
+"""What `./run lint` and `./run test` run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from workspace.environment import SCRIPTS, say
+from workspace.members import ROOT, members
+from workspace.services import running_services
+
+Call = Callable[..., int]
+
+# One file stays in one worker: its simulators are started once.
+EVERYTHING = ("-n", "2", "--dist", "loadfile", "--quiet", "--cov", "--cov-report=term")
+
+
+def lint(call: Call) -> int:
+    """Format, style and types over everything; every finding is shown, 1 when there is one."""
+    sources = [path for member in members() if (path := member.folder / "src").is_dir()]
+    checks: list[tuple[str | Path, ...]] = [
+        (SCRIPTS / "ruff", "check", "--quiet", "--output-format=concise"),
+        (SCRIPTS / "ruff", "format", "--check", "--quiet"),
+        (SCRIPTS / "mypy", "--no-error-summary", *sources, ROOT / "workspace", ROOT / "conformance"),
+    ]
+    failed = [check for check in checks if call(*check)]
+    return int(bool(failed))
+
+
+def test(call: Call, arguments: list[str]) -> int:
+    """Everything CI checks; with arguments, the tests they name and nothing else."""
+    if not arguments and lint(call):
+        say("lint failed; the tests did not run")
+        return 1
+    with running_services() as environment:
+        return call(SCRIPTS / "pytest", *(arguments or EVERYTHING), environment=environment)
