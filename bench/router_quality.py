@@ -87,9 +87,7 @@ def median_words(rows: Sequence[Row]) -> int:
     return words[len(words) // 2] if words else 0
 
 
-def policies(
-    rows: Sequence[Row], case: Case, batches: Sequence[Batch], rates: Sequence[float]
-) -> dict[str, Policy]:
+def policies(rows: Sequence[Row], case: Case, batches: Sequence[Batch], rates: Sequence[float]) -> dict[str, Policy]:
     found: dict[str, Policy] = {}
     if batches:
         shares = [*case.by_price().shares(), 0.05, 0.05][:3]
@@ -124,9 +122,7 @@ def run(data: Path, only: Sequence[str], rates: Sequence[float]) -> list[Judged]
                 continue
             case = case_of(sets, dataset, name)
             rows = [r for r in all_rows if all(r.score(m) is not None for m in (*case.cheap, case.premium))]
-            print(
-                f"\n{dataset}, case {name}: {len(rows)} rows; fitted on {', '.join(p.name for p in others)}"
-            )
+            print(f"\n{dataset}, case {name}: {len(rows)} rows; fitted on {', '.join(p.name for p in others)}")
             print(f"{'':28s} {COLUMNS}")
             if not case.is_worth_it:
                 print("break-even test: the cheap models cost too much here; the router does not cascade")
@@ -155,6 +151,24 @@ def summary(judged: Sequence[Judged]) -> None:
         )
 
 
+def promised(judged: Sequence[Judged]) -> bool:
+    """The figures this project stands for, each with its bound; False if one is broken."""
+    found = [j.report for j in judged if j.policy == "router" and j.case == "default"]
+    if not found:
+        return True
+    quality = [r.quality_percent or 0.0 for r in found]
+    saved = [r.saved_percent or 0.0 for r in found]
+    lines = [
+        ("mean quality on unseen sets, % of premium", sum(quality) / len(quality), 98.5),
+        ("quality on the worst unseen set, % of premium", min(quality), 97.0),
+        ("mean saved on unseen sets, % of premium's cost", sum(saved) / len(saved), 72.0),
+    ]
+    print()
+    for what, figure, bound in lines:
+        print(f"{what:50s} {figure:7.2f}   at least {bound:<6g} {'kept' if figure >= bound else 'BROKEN'}")
+    return all(figure >= bound for _, figure, bound in lines)
+
+
 def write_verifier(data: Path, out: Path) -> None:
     """The verifier that ships: fitted on every set, for cheap calls of usual price."""
     sets = read_sets(data / "sets.json")
@@ -170,16 +184,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: --data recorded/",
     )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder with sets.json and the files it names"
-    )
+    parser.add_argument("--data", type=Path, required=True, help="folder with sets.json and the files it names")
     parser.add_argument("--case", nargs="*", default=[], help="only these cases")
     parser.add_argument(
         "--rate", type=float, nargs="*", default=[DEFAULT_RATE], help="premium calls a right answer is worth"
     )
-    parser.add_argument(
-        "--write-verifier", type=Path, help="fit on all sets and write the verifier that ships"
-    )
+    parser.add_argument("--write-verifier", type=Path, help="fit on all sets and write the verifier that ships")
     parser.add_argument("--json", type=Path, help="also write every figure here")
     arguments = parser.parse_args(argv)
     if arguments.write_verifier:
@@ -187,19 +197,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     judged = run(arguments.data, arguments.case, arguments.rate)
     summary(judged)
+    kept = promised(judged)
     if arguments.json:
-        told = [
-            {"dataset": j.dataset, "case": j.case, "policy": j.policy, **vars_of(j.report)} for j in judged
-        ]
+        told = [{"dataset": j.dataset, "case": j.case, "policy": j.policy, **vars_of(j.report)} for j in judged]
         arguments.json.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-    return 0
+    return 0 if kept else 1
 
 
 def vars_of(report: Report) -> dict[str, object]:
-    return {
-        name: getattr(report, name)
-        for name in ("judged", "quality_percent", "saved_percent", "escalated_percent")
-    }
+    return {name: getattr(report, name) for name in ("judged", "quality_percent", "saved_percent", "escalated_percent")}
 
 
 if __name__ == "__main__":

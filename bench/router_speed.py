@@ -33,9 +33,7 @@ ANSWER = json.dumps(
         "usage": {"prompt_tokens": 20, "completion_tokens": 60, "total_tokens": 80},
     }
 ).encode()  # fmt: skip
-WHOLE = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
-)
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER
 
 
 def _chunk(delta: dict[str, str], finish: str | None = None, **more: object) -> bytes:
@@ -215,9 +213,7 @@ async def load(port: int, body: bytes, clients: int, count: int, *, stream: bool
         done: asyncio.Future[None] = loop.create_future()
         waits.append(done)
         end = b"0\r\n\r\n" if stream else None
-        await loop.create_connection(
-            lambda d=done, e=end: Load(request, e, times, left, d), "127.0.0.1", port
-        )  # type: ignore[misc]
+        await loop.create_connection(lambda d=done, e=end: Load(request, e, times, left, d), "127.0.0.1", port)  # type: ignore[misc]
     await asyncio.gather(*waits)
     return sorted(times)
 
@@ -374,6 +370,7 @@ def report(found: Sequence[Process], requests: int, long_run: int) -> dict[str, 
     print(f"\nadded by the router with one client: p50 {added:.2f} ms, p99 {added99:.2f} ms")
     if long_run:
         figures["memory"] = memory(router, long_run)
+    figures["rss_mb"] = router.rss_mb()
     return figures
 
 
@@ -426,11 +423,29 @@ def compare(requests: int, long_run: int, out: Path | None) -> int:
         finally:
             for process in [*found[1:], Process("upstream", upstream.popen, 0)]:
                 process.stop()
-    print(f"CPU of the router until it listens: {started:.2f} s")
     figures["start_cpu_s"] = started
     if out:
         out.write_text(json.dumps(figures, indent=2))
-    return 0
+    return 0 if promised(figures, started) else 1
+
+
+def promised(figures: dict[str, object], started: float) -> bool:
+    """The figures this project stands for, each with its bound; False if one is broken."""
+
+    def ratio(kind: str) -> float:
+        ours, bare = figures[f"factorylm-router {kind}"], figures[f"bare aiohttp {kind}"]
+        return ours["cpu_ms"] / bare["cpu_ms"]  # type: ignore[index,no-any-return]
+
+    lines = [
+        ("router's CPU / bare aiohttp pass-through, whole answers", ratio("whole"), 3.0),
+        ("router's CPU / bare aiohttp pass-through, streams", ratio("stream"), 3.5),
+        ("router's memory under load, MB", float(figures["rss_mb"]), 100.0),  # type: ignore[arg-type]
+        ("router's CPU until it listens, s", started, 1.5),
+    ]
+    print()
+    for what, figure, bound in lines:
+        print(f"{what:58s} {figure:7.2f}   at most {bound:<6g} {'kept' if figure <= bound else 'BROKEN'}")
+    return all(figure <= bound for _, figure, bound in lines)
 
 
 if __name__ == "__main__":

@@ -114,9 +114,7 @@ class Plant:
         async with self.http.post(self.url + "/v1/chat/completions", data=body) as response:
             yield response
 
-    async def chat(
-        self, model: str, text: str = "hello", **more: Any
-    ) -> tuple[int, dict[str, Any], dict[str, str]]:
+    async def chat(self, model: str, text: str = "hello", **more: Any) -> tuple[int, dict[str, Any], dict[str, str]]:
         headers = more.pop("headers", {})
         body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
         return await self.post("/v1/chat/completions", body, **headers)

@@ -90,9 +90,7 @@ async def test_a_conversation_with_tool_results_reaches_the_other_dialect_whole(
         "image_url": {"url": "data:image/png;base64,AAAA"}}]},
     ]  # fmt: skip
     async with talkative.running(public), openai_client(talkative) as client:
-        await client.chat.completions.create(
-            model="claude", messages=history, tools=[CHAT_TOOL], max_tokens=50
-        )
+        await client.chat.completions.create(model="claude", messages=history, tools=[CHAT_TOOL], max_tokens=50)
     sent = talkative.outside.requests[0]
     assert sent["system"] == "Be short."
     assert [turn["role"] for turn in sent["messages"]] == ["user", "assistant", "user"]
@@ -122,9 +120,7 @@ class Speed(BaseModel):
 
 
 async def test_structured_output_is_parsed_by_the_client(plant: Any, public: str, script: Any):
-    plant.outside.models["cheap"] = script(
-        "cheap", lambda chat: Said(text='{"tag": "pump1.speed", "rpm": 1450}')
-    )
+    plant.outside.models["cheap"] = script("cheap", lambda chat: Said(text='{"tag": "pump1.speed", "rpm": 1450}'))
     async with plant.running(public), openai_client(plant) as client:
         answer = await client.chat.completions.parse(model="cheap", messages=ASK, response_format=Speed)
     assert answer.choices[0].message.parsed == Speed(tag="pump1.speed", rpm=1450)

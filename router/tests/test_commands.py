@@ -84,9 +84,7 @@ async def test_learning_writes_a_verifier_that_serves(plant: Any, public: str, c
             sample = {"at_ms": 1, "chance": 0.95, "agreed": number % 3 > 0, "kind": "number"}
             await plant.service.state.sample_put(sample)
         await plant.service.state.samples(1)  # on disk
-        assert await ran("learn", "--config", str(plant.file), "--out", str(out)) == 0, (
-            capsys.readouterr().err
-        )
+        assert await ran("learn", "--config", str(plant.file), "--out", str(out)) == 0, capsys.readouterr().err
         assert await plant.service.judge_drift() < 1
         plant.file.write_text(plant.file.read_text() + f'[routing]\nverifier_file = "{out}"\n')
         assert plant.service.reload()
@@ -132,9 +130,7 @@ def test_wrong_usage_is_2_and_every_command_has_an_example(capsys: Any):
         ("[providers\n", "is not TOML"),
     ],
 )
-def test_a_wrong_configuration_names_the_key_and_what_would_be_right(
-    tmp_path: Path, capsys: Any, text: str, told: str
-):
+def test_a_wrong_configuration_names_the_key_and_what_would_be_right(tmp_path: Path, capsys: Any, text: str, told: str):
     path = tmp_path / "router.toml"
     path.write_text(text)
     assert main(["serve", "--config", str(path)]) == 1

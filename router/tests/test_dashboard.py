@@ -37,9 +37,7 @@ def axe() -> str:
         npm = shutil.which("npm")
         if npm is None:
             must("axe-core needs npm: install Node.js")
-        told = subprocess.run(
-            [str(npm), "pack", "axe-core@4", "--silent"], cwd=CACHE, capture_output=True, text=True
-        )
+        told = subprocess.run([str(npm), "pack", "axe-core@4", "--silent"], cwd=CACHE, capture_output=True, text=True)
         if told.returncode:
             must(f"npm pack axe-core failed: {told.stderr[-300:]}")
         subprocess.run(["tar", "xzf", told.stdout.split()[-1]], cwd=CACHE, check=True)
@@ -62,9 +60,7 @@ async def browser(anyio_backend: Any) -> AsyncIterator[Any]:
 async def busy(plant: Any, public: str, script: Any) -> AsyncIterator[Any]:
     """A router that has answered, escalated, refused and shadowed."""
     for name in ("cheap", "second", "premium"):
-        plant.outside.models[name] = script(
-            name, lambda chat: Said(text="3 * 1000 = 3000. The answer is 3000.")
-        )
+        plant.outside.models[name] = script(name, lambda chat: Said(text="3 * 1000 = 3000. The answer is 3000."))
     plant.site.models["local"] = script("local", lambda chat: Said(text="The answer is 3000."))
     async with plant.running(public + "[routing]\nshadow_share = 1\n", server='plant = "Pump station 3"'):
         for _ in range(3):
@@ -80,14 +76,10 @@ async def opened(browser: Any, plant: Any, **more: Any) -> Any:
     context = await browser.new_context(**more)
     page = await context.new_page()
     page.complaints = []
-    page.on(
-        "console", lambda message: page.complaints.append(message.text) if message.type == "error" else None
-    )
+    page.on("console", lambda message: page.complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.foreign = []
-    page.on(
-        "request", lambda request: page.foreign.append(request.url) if plant.url not in request.url else None
-    )
+    page.on("request", lambda request: page.foreign.append(request.url) if plant.url not in request.url else None)
     await page.goto(plant.url + "/dashboard")
     await page.get_by_text("Live", exact=True).wait_for()
     return page
@@ -105,17 +97,13 @@ async def test_the_figures_are_those_of_the_ledger_and_go_on_live(browser: Any, 
     assert "1 data policy" in await page.locator("#refused-note").inner_text()
     assert await page.locator("#plant").inner_text() == "Pump station 3"
     await busy.chat("premium", "one more")
-    await page.wait_for_function(
-        "before => document.getElementById('cost').textContent !== before", arg=shown
-    )
+    await page.wait_for_function("before => document.getElementById('cost').textContent !== before", arg=shown)
     assert (page.complaints, page.foreign) == ([], [])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-async def test_axe_finds_nothing_in_any_size_or_scheme(
-    browser: Any, busy: Any, axe: str, scheme: str, width: int
-):
+async def test_axe_finds_nothing_in_any_size_or_scheme(browser: Any, busy: Any, axe: str, scheme: str, width: int):
     page = await opened(browser, busy, color_scheme=scheme, viewport={"width": width, "height": 800})
     found = await (await page.context.new_cdp_session(page)).send("Runtime.evaluate", {"expression": axe})
     assert "exceptionDetails" not in found
@@ -163,9 +151,7 @@ async def test_with_a_token_the_page_asks_for_it(browser: Any, plant: Any, publi
     async with plant.running(public, server=f'admin_sha256 = "{key_digest(TOKEN)}"'):
         async with plant.http.get(plant.url + "/dashboard/data") as response:
             assert response.status == 401
-        async with plant.http.get(
-            plant.url + "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}
-        ) as response:
+        async with plant.http.get(plant.url + "/metrics", headers={"Authorization": f"Bearer {TOKEN}"}) as response:
             assert response.status == 200
         page = await browser.new_page()
         await page.goto(plant.url + "/dashboard")

@@ -88,9 +88,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_the_client_raises(
     assert rows[0].cost_source == "estimated"
 
 
-@pytest.mark.parametrize(
-    ("fault", "source"), [("no-usage", "estimated"), ("no-done", "priced"), ("", "priced")]
-)
+@pytest.mark.parametrize(("fault", "source"), [("no-usage", "estimated"), ("no-done", "priced"), ("", "priced")])
 async def test_usage_is_always_filled_and_a_stream_costs_what_the_whole_costs(
     plant: Any, public: str, script: Any, fault: str, source: str
 ):
@@ -292,9 +290,7 @@ async def test_a_bad_request_is_told_what_is_wrong(plant: Any, public: str, body
 
 async def test_a_body_of_100_megabytes_is_refused_without_being_read(plant: Any, public: str):
     async with plant.running(public):
-        async with plant.http.post(
-            plant.url + "/v1/chat/completions", data=io.BytesIO(b"x" * 100_000_000)
-        ) as response:
+        async with plant.http.post(plant.url + "/v1/chat/completions", data=io.BytesIO(b"x" * 100_000_000)) as response:
             assert response.status == 413
         assert (await plant.chat("cheap"))[0] == 200
 

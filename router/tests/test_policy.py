@@ -46,9 +46,7 @@ def request_of(rnd: random.Random, surface: str, words: str) -> dict[str, Any]:
     if where == "system":
         body["instructions" if surface.endswith("responses") else "system"] = words
     if where == "schema":
-        body["tools"] = [
-            {"type": "function", "function": {"name": "t", "description": words, "parameters": {}}}
-        ]
+        body["tools"] = [{"type": "function", "function": {"name": "t", "description": words, "parameters": {}}}]
     if where == "field":
         body["unknown"] = {"deep": [words]}
     if where == "key":
@@ -83,27 +81,21 @@ tags = ["pump1.speed"]
 [routing]
 shadow_share = 1
 premium_calls_per_right_answer = 100
-""" + "".join(
-    f'[keys.{name}]\nsha256 = "{key_digest(key)}"\ndata_class = "{name}"\n' for name, key in KEYS.items()
-)
+""" + "".join(f'[keys.{name}]\nsha256 = "{key_digest(key)}"\ndata_class = "{name}"\n' for name, key in KEYS.items())
 
 
 async def test_no_plant_byte_leaves_in_600_generated_cases(plant: Any, script: Any):
     rnd = random.Random(20261120)
     everything = itertools.cycle(FAULTS)
     for name in ("cheap", "second", "premium", "claude"):
-        plant.outside.models[name] = script(
-            name, lambda chat: Said(text="The answer is 5."), faults=everything
-        )
+        plant.outside.models[name] = script(name, lambda chat: Said(text="The answer is 5."), faults=everything)
     plant.site.models["local"] = script(
         "local", lambda chat: Said(text=""), faults=itertools.cycle(("", "500", "close"))
     )
     plant.outside.redirect_to = "http://127.0.0.1:9/v1/chat/completions"
     statuses: dict[int, int] = {}
     async with plant.running(TABLES):
-        text = plant.file.read_text().replace(
-            "[models.local]", '[models.local]\nfallbacks = ["cheap", "premium"]'
-        )
+        text = plant.file.read_text().replace("[models.local]", '[models.local]\nfallbacks = ["cheap", "premium"]')
         plant.file.write_text(text)
         assert plant.service.reload()
 
@@ -133,11 +125,7 @@ async def test_no_plant_byte_leaves_in_600_generated_cases(plant: Any, script: A
         "plant data is answered on site"
     )
     told = [value for headers in plant.outside.headers for value in headers.values()]
-    assert not [
-        value
-        for value in told
-        if "flm-" in value and not value.startswith("flm-0") and value in KEYS.values()
-    ]
+    assert not [value for value in told if "flm-" in value and not value.startswith("flm-0") and value in KEYS.values()]
     assert {200, 400, 403} <= set(statuses)
 
 
@@ -242,9 +230,7 @@ def test_pictures_of_class_redacted_stay():
 async def test_redacted_requests_are_answered_with_the_real_names(plant: Any, script: Any):
     def parrot(chat: dict[str, Any]) -> Said:
         words = chat["messages"][-1]["content"]
-        return Said(
-            text=words, calls=(("write_tag", orjson.dumps({"tag": words.split()[0]}).decode()),), pieces=9
-        )
+        return Said(text=words, calls=(("write_tag", orjson.dumps({"tag": words.split()[0]}).decode()),), pieces=9)
 
     plant.outside.models["cheap"] = script("cheap", parrot)
     key = {"Authorization": f"Bearer {KEYS['redacted']}"}
@@ -257,18 +243,14 @@ async def test_redacted_requests_are_answered_with_the_real_names(plant: Any, sc
         }
         async with plant.http.post(plant.url + "/v1/chat/completions", json=body, headers=key) as response:
             stream = [
-                orjson.loads(line[6:])
-                for line in (await response.text()).splitlines()
-                if line.startswith("data: {")
+                orjson.loads(line[6:]) for line in (await response.text()).splitlines() if line.startswith("data: {")
             ]
     message = whole["choices"][0]["message"]
     assert message["content"] == "pump1.speed = 1450 says Herr Maier"
     assert orjson.loads(message["tool_calls"][0]["function"]["arguments"]) == {"tag": "pump1.speed"}
     deltas = [choice["delta"] for chunk in stream for choice in chunk["choices"]]
     assert "".join(delta.get("content") or "" for delta in deltas) == "pump1.speed = 1450"
-    calls = [
-        call["function"].get("arguments", "") for delta in deltas for call in delta.get("tool_calls", [])
-    ]
+    calls = [call["function"].get("arguments", "") for delta in deltas for call in delta.get("tool_calls", [])]
     assert orjson.loads("".join(calls)) == {"tag": "pump1.speed"}
     assert "pump1" not in str(plant.outside.requests)
 

@@ -12,9 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_chat_passes_through_with_unknown_fields_kept(plant: Any, public: Any):
     async with plant.running(public):
-        status, answer, headers = await plant.chat(
-            "cheap", "hello", some_new_field={"a": [1]}, temperature=0.5
-        )
+        status, answer, headers = await plant.chat("cheap", "hello", some_new_field={"a": [1]}, temperature=0.5)
     assert status == 200
     assert answer["choices"][0]["message"]["content"] == "You said: hello"
     assert plant.outside.requests[0]["some_new_field"] == {"a": [1]}

@@ -73,11 +73,7 @@ def reconciled(rows: list[Any], books: list[Any]) -> tuple[int, int, int]:
     assert len(by_id) == len(rows), "an attempt stands in the ledger once"
     assert set(charged) <= set(by_id), "what was charged is known here"
     sure = [row for row in rows if row.cost_source in ("priced", "billed")]
-    wrong = [
-        (row, charged.get(row.attempt_id, 0))
-        for row in sure
-        if row.cost_micro != charged.get(row.attempt_id, 0)
-    ]
+    wrong = [(row, charged.get(row.attempt_id, 0)) for row in sure if row.cost_micro != charged.get(row.attempt_id, 0)]
     assert wrong == []
     free = [row for row in rows if row.cost_source == "none" and charged.get(row.attempt_id, 0)]
     assert free == []
@@ -151,8 +147,7 @@ async def test_a_killed_router_forgets_no_attempt_and_a_statement_settles_it(
         process = await started(plant.file, free_port)
         ask = {"model": "cheap", "messages": [{"role": "user", "content": "x"}]}
         streams = [
-            asyncio.create_task(one_stream(http, url, {**ask, "model": "second", "stream": True}))
-            for _ in range(5)
+            asyncio.create_task(one_stream(http, url, {**ask, "model": "second", "stream": True})) for _ in range(5)
         ]
         for _ in range(20):
             async with http.post(url + "/v1/chat/completions", json=ask) as response:
@@ -200,9 +195,7 @@ def test_a_cost_is_what_exact_arithmetic_says_rounded_once():
     for _ in range(2000):
         dollars = [Decimal(rnd.randrange(0, 60_000)) / 1000 for _ in range(4)]
         nano = [int(amount * 1000) for amount in dollars]
-        price = Price(
-            in_nano=nano[0], out_nano=nano[1], cached_nano=nano[2], cache_write_nano=nano[3], as_of=None
-        )  # type: ignore[arg-type]
+        price = Price(in_nano=nano[0], out_nano=nano[1], cached_nano=nano[2], cache_write_nano=nano[3], as_of=None)  # type: ignore[arg-type]
         cached, written, plain, out = (rnd.randrange(0, 100_000) for _ in range(4))
         used = Usage(
             in_tokens=plain + cached + written,

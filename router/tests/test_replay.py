@@ -170,19 +170,14 @@ def test_a_broken_line_is_named(recorded: Path, capsys: Any):
 
 def test_the_agreement_rules_follow_their_definitions():
     def row(*answers: str | None) -> Any:
-        models = {
-            name: {"answer": answer}
-            for name, answer in zip(("small", "middle", "other"), answers, strict=True)
-        }
+        models = {name: {"answer": answer} for name, answer in zip(("small", "middle", "other"), answers, strict=True)}
         return type(
             "R",
             (),
             {
                 "models": models,
                 "id": "x",
-                "observation": lambda self, name: Observation(
-                    answer=models[name]["answer"], text="", out_tokens=0
-                ),
+                "observation": lambda self, name: Observation(answer=models[name]["answer"], text="", out_tokens=0),
             },
         )()
 

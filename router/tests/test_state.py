@@ -68,9 +68,7 @@ def row(number: int, **more: Any) -> LedgerRow:
 
 
 async def test_a_row_comes_back_as_it_was_booked(state: Any):
-    booked = row(
-        1, plant="Pump station 3", why="cheap answers agree", premium_micro=2000, trouble="429", first_ms=12
-    )
+    booked = row(1, plant="Pump station 3", why="cheap answers agree", premium_micro=2000, trouble="429", first_ms=12)
     await state.settle("ops", "r1", [booked])
     assert await state.rows() == [booked]
 
@@ -269,9 +267,7 @@ async def test_an_engine_that_goes_away_stops_nothing_and_loses_no_row(engine: s
     assert away == [True, True, False]
 
 
-async def test_a_disk_that_takes_nothing_stops_nothing_and_gets_all_rows_later(
-    tmp_path: Path, monkeypatch: Any
-):
+async def test_a_disk_that_takes_nothing_stops_nothing_and_gets_all_rows_later(tmp_path: Path, monkeypatch: Any):
     from factorylm_router.state import sqlite
 
     real, failures = sqlite._insert, iter(range(3))

@@ -122,9 +122,7 @@ class Admin:
         by_status = {total.group: total for total in await state.totals("status", since)}
         purposes = {total.group: total for total in await state.totals("purpose", since)}
         requests = sum(total.requests for total in await state.totals("day", since))
-        samples = [
-            s for s in await state.samples(2000) if s["at_ms"] >= since and s.get("agreed") is not None
-        ]
+        samples = [s for s in await state.samples(2000) if s["at_ms"] >= since and s.get("agreed") is not None]
         quality = quality_of(sum(bool(s["agreed"]) for s in samples), len(samples))
         cost = sum(total.cost_micro for total in by_status.values())
         premium = sum(total.premium_micro for total in by_status.values())
@@ -138,9 +136,7 @@ class Admin:
             "premium_micro": premium,
             "requests": requests,
             "escalated": escalated,
-            "quality": None
-            if quality is None
-            else [quality.share, quality.low, quality.high, quality.samples],
+            "quality": None if quality is None else [quality.share, quality.low, quality.high, quality.samples],
             "refusals": _counted(row.trouble for row in rows if row.status == Status.REFUSED),
             "latency_ms": _percentiles(rows),
             "days": [_told(total) for total in await state.totals("day", since)][:60],

@@ -74,9 +74,7 @@ class Desk:
         self.config = config
         self.providers = providers
         self.journal = journal
-        self.prices: dict[str, Price] = {
-            name: model.price.to_price() for name, model in config.models.items()
-        }
+        self.prices: dict[str, Price] = {name: model.price.to_price() for name, model in config.models.items()}
         self.routes: dict[tuple[str, Ruling], Route] = {}
         self.callers: dict[tuple[str | None, str, str], Caller] = {}
         self.premium = config.roles.premium[0] if config.roles.premium else None
@@ -138,9 +136,7 @@ class Booking:
         "purpose",
     )
 
-    def __init__(
-        self, desk: Desk, job: Job, model: str, purpose: Purpose, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, desk: Desk, job: Job, model: str, purpose: Purpose, clock: Callable[[], float]) -> None:
         job.numbered += 1
         self._desk, self._job, self._clock = desk, job, clock
         self._started = clock()
@@ -152,9 +148,7 @@ class Booking:
         self.ended = False
         self.first_ms = 0
 
-    def _row(
-        self, status: Status, used: Usage, cost: Cost, *, trouble: str = "", upstream_id: str = ""
-    ) -> LedgerRow:
+    def _row(self, status: Status, used: Usage, cost: Cost, *, trouble: str = "", upstream_id: str = "") -> LedgerRow:
         job = self._job
         return LedgerRow(
             attempt_id=self.attempt_id,
@@ -300,9 +294,7 @@ def _understood(raw: bytes, line: Line, job: Job, booking: Booking) -> Answer:
             trouble=Trouble.GARBAGE, message=f"{provider} answered with something that is not JSON"
         ) from None
     if not isinstance(said, dict):
-        raise FailedAttempt(
-            trouble=Trouble.GARBAGE, message=f"{provider} answered with JSON that is not an object"
-        )
+        raise FailedAttempt(trouble=Trouble.GARBAGE, message=f"{provider} answered with JSON that is not an object")
     if said.get("error") and not said.get("choices"):
         raise FailedAttempt(trouble=Trouble.GARBAGE, message=f"{provider} answered 200 with an error inside")
     tally, chat = _tallied(said, line, provider)

@@ -43,9 +43,7 @@ _EQUATION = re.compile(
 _TAG = re.compile(r"(?<![\w./@-])[A-Za-z]\w*\.[A-Za-z]\w*(?![\w(/-]|\.\w)")
 
 
-def findings(
-    request: Mapping[str, Any], answer: Mapping[str, Any], known: Known = NOTHING_KNOWN
-) -> list[Finding]:
+def findings(request: Mapping[str, Any], answer: Mapping[str, Any], known: Known = NOTHING_KNOWN) -> list[Finding]:
     """Everything wrong with this whole chat answer to this chat request; empty is good."""
     choice = (answer.get("choices") or [{}])[0]
     message = choice.get("message") or {}
@@ -108,18 +106,12 @@ def _calculated(first: float, sign: str, second: float) -> float | None:
 
 def _tools(request: Mapping[str, Any], message: Mapping[str, Any]) -> Iterator[Finding]:
     calls = message.get("tool_calls") or ()
-    tools = {
-        tool["function"]["name"]: tool["function"]
-        for tool in request.get("tools") or ()
-        if "function" in tool
-    }
+    tools = {tool["function"]["name"]: tool["function"] for tool in request.get("tools") or () if "function" in tool}
     for call in calls:
         function = call.get("function") or {}
         name = function.get("name")
         if name not in tools:
-            yield Finding(
-                "unknown tool", f"there is no tool {name!r}; there are {', '.join(tools) or 'none'}"
-            )
+            yield Finding("unknown tool", f"there is no tool {name!r}; there are {', '.join(tools) or 'none'}")
             continue
         try:
             arguments = orjson.loads(function.get("arguments") or "{}")

@@ -73,9 +73,7 @@ class Chooser:
                 return await self._climb(talk)
         except TimeoutError:
             if not talk.answers and not talk.unusable:
-                raise UpstreamTimeoutError(
-                    f"no model answered within the deadline of {deadline:g} s"
-                ) from None
+                raise UpstreamTimeoutError(f"no model answered within the deadline of {deadline:g} s") from None
             return self._unverified(talk, f"deadline of {deadline:g} s: the best answer so far")
 
     def _begun(self, plan: Plan) -> Talk:
@@ -103,9 +101,7 @@ class Chooser:
             await asyncio.gather(*(self._ask_cheap(talk) for _ in range(min(2, len(talk.waiting)))))
         while True:
             verifier = self._cautious()
-            step = next_step(
-                verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None
-            )
+            step = next_step(verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None)
             if self._is_prose(talk):
                 return await self._prose(talk)
             if isinstance(step, Accept):
@@ -226,9 +222,7 @@ class Chooser:
 
     async def _shadow(self, talk: Talk, step: Accept) -> None:
         assert talk.premium is not None
-        job = replace(
-            talk.plan.job, rows=[], numbered=talk.plan.job.numbered + SHADOW_NUMBERS, is_cascade=True
-        )
+        job = replace(talk.plan.job, rows=[], numbered=talk.plan.job.numbered + SHADOW_NUMBERS, is_cascade=True)
         plan = replace(talk.plan, job=job)
         provider = plan.desk.provider_of(talk.premium).config
         if not may_leave_to(job.ruling.data_class, provider):

@@ -57,15 +57,11 @@ def parser() -> argparse.ArgumentParser:
 def _command(
     commands: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, told: str, example: str
 ) -> argparse.ArgumentParser:
-    return commands.add_parser(
-        name, help=told, description=told, epilog=f"example: factorylm-router {example}"
-    )
+    return commands.add_parser(name, help=told, description=told, epilog=f"example: factorylm-router {example}")
 
 
 def _with_config(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--config", type=Path, default=Path("router.toml"), help="the TOML file (router.toml)"
-    )
+    command.add_argument("--config", type=Path, default=Path("router.toml"), help="the TOML file (router.toml)")
 
 
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -85,9 +81,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
-    job = (
-        serve_simulated(arguments.port, announce) if arguments.simulate else serve(arguments.config, announce)
-    )
+    job = serve_simulated(arguments.port, announce) if arguments.simulate else serve(arguments.config, announce)
     if sys.platform == "win32":
         asyncio.run(job)
     else:
@@ -104,9 +98,7 @@ def _add_explain(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     which = command.add_mutually_exclusive_group(required=True)
     which.add_argument("--request", help="an X-FactoryLM-Request-Id")
     which.add_argument("--prompt", help="what would be asked")
-    command.add_argument(
-        "--model", default="auto", help="with --prompt: the model a client would name (auto)"
-    )
+    command.add_argument("--model", default="auto", help="with --prompt: the model a client would name (auto)")
     command.add_argument("--data-class", help="with --prompt: plant, redacted or public")
     command.add_argument("--stream", action="store_true", help="with --prompt: as a streaming request")
     command.add_argument("--json", action="store_true", help="for scripts")
@@ -148,9 +140,7 @@ def _add_eval(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         default=[],
         help="fit the verifier on these files instead of the one that ships",
     )
-    command.add_argument(
-        "--rate", type=float, help="what a right answer is worth, in premium calls (as fitted: 2.5)"
-    )
+    command.add_argument("--rate", type=float, help="what a right answer is worth, in premium calls (as fitted: 2.5)")
     command.add_argument(
         "--keep-same-questions", action="store_true", help="also fit on questions that are judged (flatters)"
     )
@@ -194,9 +184,7 @@ def _costs(arguments: argparse.Namespace) -> int:
 
     if arguments.statement:
         sys.stderr.write(asyncio.run(settle_statement(arguments.config, arguments.statement)) + "\n")
-    sys.stdout.write(
-        asyncio.run(costs(arguments.config, arguments.by, arguments.days, as_json=arguments.json)) + "\n"
-    )
+    sys.stdout.write(asyncio.run(costs(arguments.config, arguments.by, arguments.days, as_json=arguments.json)) + "\n")
     return 0
 
 

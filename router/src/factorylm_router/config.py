@@ -176,9 +176,7 @@ class KeyConfig(Table):
 
 class RoutingConfig(Table):
     auto: Literal["cascade", "cheap", "premium"] = "cascade"
-    premium_calls_per_right_answer: Annotated[float, Field(gt=0, le=1000)] | None = (
-        None  # lambda; None: as fitted
-    )
+    premium_calls_per_right_answer: Annotated[float, Field(gt=0, le=1000)] | None = None  # lambda; None: as fitted
     deadline_s: Seconds = 120
     shadow_share: Share = 0.02
     prose: Literal["premium", "cheap"] = "premium"  # who answers what no check can judge
@@ -246,9 +244,7 @@ class Config(Table):
         if is_loopback(self.server.host):
             return self
         if not self.keys:
-            raise ValueError(
-                f"server.host {self.server.host} is beyond loopback: add at least one key to [keys]"
-            )
+            raise ValueError(f"server.host {self.server.host} is beyond loopback: add at least one key to [keys]")
         if not self.server.allowed_hosts:
             raise ValueError(
                 "server.allowed_hosts must name the hosts clients use, because server.host is beyond loopback"
@@ -288,17 +284,13 @@ def load_config(path: Path) -> Config:
     try:
         data = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise ConfigError(
-            f"cannot read {path}: {error.strerror}", hint="give a file with --config"
-        ) from error
+        raise ConfigError(f"cannot read {path}: {error.strerror}", hint="give a file with --config") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not TOML: {error}") from error
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(
-            f"{path} is wrong: {_told(error)}", hint="fix the named keys and try again"
-        ) from error
+        raise ConfigError(f"{path} is wrong: {_told(error)}", hint="fix the named keys and try again") from error
 
 
 def _told(error: ValidationError) -> str:

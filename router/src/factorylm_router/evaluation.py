@@ -54,9 +54,7 @@ class Report:
         else:
             lines.append("quality unknown: no row has scores and costs of every model of the case")
         if not self.cascades:
-            lines.append(
-                "no cascade: premium costs too little more than the cheap models, it would lose money"
-            )
+            lines.append("no cascade: premium costs too little more than the cheap models, it would lose money")
         return "\n".join(lines) + "\n"
 
 

@@ -44,9 +44,7 @@ def _numpy() -> Any:
     return np
 
 
-def fit_verifier(
-    batches: Sequence[Batch], target_costs: Sequence[float], rate: float = DEFAULT_RATE
-) -> Verifier:
+def fit_verifier(batches: Sequence[Batch], target_costs: Sequence[float], rate: float = DEFAULT_RATE) -> Verifier:
     """`target_costs`: what the cheap calls will cost where the verifier is used, as shares of a premium call.
 
     Every batch weighs the same: a large set must not decide for all others."""

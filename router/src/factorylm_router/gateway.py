@@ -164,9 +164,7 @@ class Gateway:
         finally:
             self.settle(job)
 
-    async def ask_chain(
-        self, plan: Plan, models: tuple[str, ...], purpose: Purpose = Purpose.ANSWER
-    ) -> Answer:
+    async def ask_chain(self, plan: Plan, models: tuple[str, ...], purpose: Purpose = Purpose.ANSWER) -> Answer:
         """The first of these models that answers. A client's own fault is not carried to the next one."""
         last: FailedAttempt | None = None
         for number, model in enumerate(models[:4]):
@@ -282,10 +280,7 @@ class Gateway:
                 yield out
                 if not job.still_welcome():
                     raise NotAllowedError("this key ended while the answer was under way")
-                if (
-                    job.left_micro is not None
-                    and cost_so_far_micro(relay.tally, price, in_tokens) > job.left_micro
-                ):
+                if job.left_micro is not None and cost_so_far_micro(relay.tally, price, in_tokens) > job.left_micro:
                     raise BudgetExceededError(f"key {job.caller.name} has used up its budget")
             out = relay.last()
             usage = relay.tally.settled_usage(job.size)
@@ -344,9 +339,7 @@ class Gateway:
         booking = Booking(plan.desk, plan.job, model.decode(), Purpose.ANSWER, self.clock)
         booking.end(Status.CACHED, None)
         headers = self.headers(plan, model.decode(), "the same request was answered before")
-        return Reply(
-            body=answer, headers={**headers, "X-FactoryLM-Cache": "hit", "X-FactoryLM-Cost-USD": dollars(0)}
-        )
+        return Reply(body=answer, headers={**headers, "X-FactoryLM-Cache": "hit", "X-FactoryLM-Cost-USD": dollars(0)})
 
     def _to_cache(self, plan: Plan, reply: Reply) -> None:
         seconds = plan.desk.config.cache.seconds
@@ -369,11 +362,7 @@ def new_request_id(now_ms: int) -> str:
 def worst_cost_micro(plan: Plan) -> int:
     """What the request may cost with the first model of its route."""
     job, price = plan.job, plan.desk.price(plan.route.models[0])
-    limit = (
-        job.body.get("max_completion_tokens")
-        or job.body.get("max_tokens")
-        or job.body.get("max_output_tokens")
-    )
+    limit = job.body.get("max_completion_tokens") or job.body.get("max_tokens") or job.body.get("max_output_tokens")
     out = limit if isinstance(limit, int) and limit > 0 else USUAL_OUT_TOKENS
     if job.surface == "embeddings":
         out = 0

@@ -89,9 +89,7 @@ def recalibrated(verifier: Verifier, samples: Sequence[Mapping[str, Any]]) -> Re
 
     A sample tells `chance` (what the verifier gave the accepted answer) and `agreed`. Too few samples:
     None."""
-    usable = [
-        (_logit(float(s["chance"])), float(bool(s["agreed"]))) for s in samples if s.get("agreed") is not None
-    ]
+    usable = [(_logit(float(s["chance"])), float(bool(s["agreed"]))) for s in samples if s.get("agreed") is not None]
     if len(usable) < LEAST_SAMPLES:
         return None
     fit_on, judged_on = usable[::2], usable[1::2]
@@ -132,9 +130,5 @@ def _shifted(verifier: Verifier, shift: float, samples: int) -> Verifier:
     def moved(who: str, model: Linear) -> Linear:
         return model if who == PREMIUM else replace(model, bias=model.bias + shift)
 
-    right = {
-        k: {who: moved(who, model) for who, model in models.items()} for k, models in verifier.right.items()
-    }
-    return replace(
-        verifier, right=right, fitted_on=f"{verifier.fitted_on}; shifted by {samples} shadow samples"
-    )
+    right = {k: {who: moved(who, model) for who, model in models.items()} for k, models in verifier.right.items()}
+    return replace(verifier, right=right, fitted_on=f"{verifier.fitted_on}; shifted by {samples} shadow samples")

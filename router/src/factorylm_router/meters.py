@@ -55,9 +55,7 @@ def exposition(meters: Meters, gauges: Mapping[str, float], breakers: Mapping[st
 
 
 def _lines(meters: Meters, gauges: Mapping[str, float], breakers: Mapping[str, str]) -> Iterator[str]:
-    yield from _counter(
-        "requests_total", "Client requests", meters.requests, ("surface", "status", "data_class")
-    )
+    yield from _counter("requests_total", "Client requests", meters.requests, ("surface", "status", "data_class"))
     yield from _counter("attempts_total", "Calls to models", meters.attempts, ("model", "status", "purpose"))
     yield from _counter("tokens_total", "Tokens", meters.tokens, ("model", "direction"))
     yield from _counter("cost_microdollars_total", "Cost", meters.cost_micro, ("model", "source"))

@@ -33,24 +33,18 @@ def identify(config: Config, digest: str | None, now: datetime) -> tuple[str, Ke
         return "anonymous", None
     found = config.key_by_digest.get(digest or "")
     if found is None:
-        raise NotAllowedError(
-            "this key is not known here", hint="send a key of this router as the Bearer token"
-        )
+        raise NotAllowedError("this key is not known here", hint="send a key of this router as the Bearer token")
     name, key = found
     if key.revoked:
         raise NotAllowedError(f"key {name} is revoked", hint="ask for a new one")
     if key.expires and now >= key.expires:
-        raise NotAllowedError(
-            f"key {name} expired on {key.expires:%Y-%m-%d %H:%M} UTC", hint="ask for a new one"
-        )
+        raise NotAllowedError(f"key {name} expired on {key.expires:%Y-%m-%d %H:%M} UTC", hint="ask for a new one")
     return name, key
 
 
 def judge_model_allowed(rules: KeyConfig | None, model: str) -> None:
     if rules and rules.models and model not in rules.models:
-        raise ModelNotAllowedError(
-            f"this key may not use {model!r}", hint=f"it may use {', '.join(rules.models)}"
-        )
+        raise ModelNotAllowedError(f"this key may not use {model!r}", hint=f"it may use {', '.join(rules.models)}")
 
 
 def judge_class(policy: PolicyConfig, caller: Caller, claimed: str | None, body: Mapping[str, Any]) -> Ruling:
@@ -78,9 +72,7 @@ def _claimed_class(claimed: str) -> DataClass:
         return DataClass(claimed.strip().lower())
     except ValueError:
         names = ", ".join(DataClass)
-        raise BadRequestError(
-            f"unknown data class {claimed[:40]!r}", hint=f"the classes are {names}"
-        ) from None
+        raise BadRequestError(f"unknown data class {claimed[:40]!r}", hint=f"the classes are {names}") from None
 
 
 def _judge_content(policy: PolicyConfig, ruling: Ruling, body: Mapping[str, Any]) -> Ruling:

@@ -25,9 +25,7 @@ ADDRESSES = re.compile(
 # What may stand between a tag and its value: '= ', '": ', ' is ', '", '.
 BETWEEN = r"(\W{0,6}(?:is|was|at|reads|value|to)?\W{0,4})"
 NUMBER = r"(-?\d+(?:[.,]\d+)?)"
-UNREADABLE_PARTS = frozenset(
-    {"image_url", "input_image", "image", "input_audio", "file", "input_file", "document"}
-)
+UNREADABLE_PARTS = frozenset({"image_url", "input_image", "image", "input_audio", "file", "input_file", "document"})
 
 
 class Redaction:
@@ -51,9 +49,7 @@ class Redaction:
                     "pictures, sound and files cannot be redacted",
                     hint="send them to a model on site, or as class public if they may leave",
                 )
-            return {
-                self._hidden_text(key): self._hidden_item(value, key, item) for key, item in value.items()
-            }
+            return {self._hidden_text(key): self._hidden_item(value, key, item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.hidden(item) for item in value]
         return value
@@ -61,12 +57,7 @@ class Redaction:
     def _hidden_item(self, owner: Mapping[str, Any], key: str, item: Any) -> Any:
         """Tool arguments carry the value beside the tag: {"tag": "pump1.speed", "value": 1450}."""
         is_number = isinstance(item, int | float) and not isinstance(item, bool)
-        if (
-            is_number
-            and key == "value"
-            and self._values
-            and any(self._names_a_tag(other) for other in owner.values())
-        ):
+        if is_number and key == "value" and self._values and any(self._names_a_tag(other) for other in owner.values()):
             return self._placeholder("VALUE", str(item))
         return self.hidden(item)
 
@@ -76,9 +67,7 @@ class Redaction:
     def _hidden_text(self, text: str) -> str:
         text = PLACEHOLDER.sub(lambda found: self._placeholder("NAME", found[0]), text)
         if self._values:
-            text = self._values.sub(
-                lambda found: found[1] + found[2] + self._placeholder("VALUE", found[3]), text
-            )
+            text = self._values.sub(lambda found: found[1] + found[2] + self._placeholder("VALUE", found[3]), text)
         for kind, pattern in (("ADDRESS", self._addresses), ("TAG", self._tags), ("NAME", self._names)):
             if pattern:
                 text = _sub_outside_placeholders(pattern, kind, text, self._placeholder)

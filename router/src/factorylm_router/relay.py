@@ -95,6 +95,7 @@ class Relay:
         hides = job.redaction is not None and outside
         self._restorer = StreamRestorer(job.redaction) if hides and job.redaction else None
         self._encoder = _encoder(job)
+        self._passes_plain_text = not hides and isinstance(self._encoder, ChatEncoder)
 
     def feed(self, chunk: bytes) -> bytes:
         return self._pace.told(self._reader, chunk, self._event)
@@ -109,7 +110,10 @@ class Relay:
             self.tally.done = True
             return b""
         if self._decoder is None:
-            return self._chunk(parsed(data), event)
+            chunk = parsed(data)
+            if self._passes_plain_text and self.tally.see_plain_text(chunk):
+                return event + b"\n\n"
+            return self._chunk(chunk, event)
         return b"".join([self._chunk(chunk, None) for chunk in self._decoder.decode(data)])
 
     def _chunk(self, chunk: dict[str, Any], raw: bytes | None) -> bytes:
@@ -225,9 +229,7 @@ def cost_so_far_micro(tally: Tally, price: Price, in_tokens: int) -> int:
     return price.request_micro + (in_tokens * price.in_nano + out * price.out_nano) // 1000
 
 
-async def fed(
-    relay: Relay | NativeRelay, response: aiohttp.ClientResponse, provider: str
-) -> AsyncIterator[bytes]:
+async def fed(relay: Relay | NativeRelay, response: aiohttp.ClientResponse, provider: str) -> AsyncIterator[bytes]:
     """The client's bytes, as they come; the provider's troubles as Failures."""
     try:
         async for piece in response.content.iter_any():

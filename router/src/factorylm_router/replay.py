@@ -44,9 +44,7 @@ class Case:
     def by_price(self) -> "Case":
         """The cheapest first: order matters for cost, not for quality."""
         shares = dict(zip(self.cheap, self.shares(), strict=True))
-        return Case(
-            cheap=tuple(sorted(self.cheap, key=shares.__getitem__)), premium=self.premium, prices=self.prices
-        )
+        return Case(cheap=tuple(sorted(self.cheap, key=shares.__getitem__)), premium=self.premium, prices=self.prices)
 
     @property
     def is_worth_it(self) -> bool:
@@ -226,9 +224,7 @@ def mean_costs(rows: Sequence[Row]) -> dict[str, float]:
         for name, record in row.models.items():
             if record.get("score") is not None and record.get("cost_usd") is not None:
                 sums.setdefault(name, []).append(float(record["cost_usd"]))
-    return {
-        name: math.fsum(found) / len(found) for name, found in sums.items() if len(found) > 0.9 * len(rows)
-    }
+    return {name: math.fsum(found) / len(found) for name, found in sums.items() if len(found) > 0.9 * len(rows)}
 
 
 def _batch(name: str, rows: Iterable[Row], case: Case) -> Batch:

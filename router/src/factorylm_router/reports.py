@@ -42,9 +42,7 @@ def table(head: list[str], lines: list[list[str]]) -> str:
     """Columns as wide as they must be; numbers to the right."""
     widths = [max(len(line[n]) for line in [head, *lines]) for n in range(len(head))]
     told = [
-        "  ".join(
-            c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True))
-        )
+        "  ".join(c.ljust(w) if n == 0 else c.rjust(w) for n, (c, w) in enumerate(zip(line, widths, strict=True)))
         for line in [head, *lines]
     ]
     return "\n".join(line.rstrip() for line in told)
@@ -75,9 +73,7 @@ def _explained(rows: list[LedgerRow]) -> str:
     return "\n".join(lines)
 
 
-def explain_prompt(
-    path: Path, prompt: str, model: str, data_class: str | None, *, stream: bool, as_json: bool
-) -> str:
+def explain_prompt(path: Path, prompt: str, model: str, data_class: str | None, *, stream: bool, as_json: bool) -> str:
     """Where this would go, without sending anything."""
     config = load_config(path)
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
@@ -95,11 +91,7 @@ def explain_prompt(
         "models": list(route.models),
         "why": route.why,
     }
-    return (
-        _json(told)
-        if as_json
-        else "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in told.items())
-    )
+    return _json(told) if as_json else "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in told.items())
 
 
 async def costs(path: Path, by: str, days: float, *, as_json: bool) -> str:
@@ -107,9 +99,7 @@ async def costs(path: Path, by: str, days: float, *, as_json: bool) -> str:
     async with _state_of(path) as state:
         totals = await state.totals(by, since)
     if as_json:
-        return _json(
-            [{**asdict(total), "saved_micro": total.premium_micro - total.cost_micro} for total in totals]
-        )
+        return _json([{**asdict(total), "saved_micro": total.premium_micro - total.cost_micro} for total in totals])
     head = [by, "requests", "attempts", "tokens in", "tokens out", "cost $", "premium $"]
     return table(head, [_cost_line(total) for total in totals])
 
@@ -151,9 +141,7 @@ async def learn(path: Path, out: Path) -> str:
         )
     interval = f"{quality.low:.1%} to {quality.high:.1%}, {len(told)} samples"
     said = f"premium agreed with {quality.share:.1%} of accepted answers ({interval})"
-    compared = (
-        f"log loss on the half not fitted on: {refit.loss_before:.4f} before, {refit.loss_after:.4f} after"
-    )
+    compared = f"log loss on the half not fitted on: {refit.loss_before:.4f} before, {refit.loss_after:.4f} after"
     if not refit.is_better:
         return f"{said}\n{compared}\nthe verifier in use stays"
     await asyncio.to_thread(out.write_bytes, refit.verifier.as_json())

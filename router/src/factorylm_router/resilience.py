@@ -54,15 +54,11 @@ class FailedAttempt(Exception):  # noqa: N818 -- caught and judged, not shown
         return self.trouble not in NOTHING_SENT | {Trouble.STATUS, Trouble.REDIRECT}
 
 
-def wait_before_retry(
-    failure: FailedAttempt, tries: int, retries: int, draw: Callable[[], float]
-) -> float | None:
+def wait_before_retry(failure: FailedAttempt, tries: int, retries: int, draw: Callable[[], float]) -> float | None:
     """Seconds to wait before asking the same provider again; None if that is not safe or not worth it."""
     if tries > retries:
         return None
-    safe = failure.trouble is Trouble.CONNECT or (
-        failure.trouble is Trouble.STATUS and failure.status in NOT_DONE
-    )
+    safe = failure.trouble is Trouble.CONNECT or (failure.trouble is Trouble.STATUS and failure.status in NOT_DONE)
     if not safe:
         return None
     if failure.retry_after_s is not None:

@@ -26,9 +26,7 @@ def role_of(config: Config, model: str) -> str:
 def allowed_models(config: Config, ruling: Ruling, models: tuple[str, ...]) -> tuple[str, ...]:
     """Those whose provider this data may go to, without repeats."""
     unique = dict.fromkeys(models)
-    return tuple(
-        m for m in unique if may_leave_to(ruling.data_class, config.providers[config.models[m].provider])
-    )
+    return tuple(m for m in unique if may_leave_to(ruling.data_class, config.providers[config.models[m].provider]))
 
 
 def named_route(config: Config, ruling: Ruling, asked: str) -> Route:
@@ -39,9 +37,7 @@ def named_route(config: Config, ruling: Ruling, asked: str) -> Route:
     if asked in ROLE_NAMES:
         chain = getattr(config.roles, asked)
         return _single(config, ruling, chain, f"client named role {asked}")
-    known = ", ".join(
-        [*sorted(config.models), *(role for role in ROLE_NAMES if getattr(config.roles, role)), "auto"]
-    )
+    known = ", ".join([*sorted(config.models), *(role for role in ROLE_NAMES if getattr(config.roles, role)), "auto"])
     raise BadRequestError(f"no model {asked[:80]!r} here", hint=f"known are {known}")
 
 
@@ -57,9 +53,7 @@ def _single(config: Config, ruling: Ruling, chain: tuple[str, ...], why: str, fi
 
 
 def on_site(config: Config) -> list[str]:
-    return [
-        name for name, model in config.models.items() if config.providers[model.provider].where == "plant"
-    ]
+    return [name for name, model in config.models.items() if config.providers[model.provider].where == "plant"]
 
 
 def ladder(config: Config, ruling: Ruling, *roles: str) -> tuple[str, ...]:
@@ -91,18 +85,14 @@ def auto_route(config: Config, ruling: Ruling, asked: AutoQuestion) -> Route:
         )
     if asked.pinned in everything:
         chain = (str(asked.pinned), *premium)
-        return Route(
-            mode="session", models=tuple(dict.fromkeys(chain)), why="this session stays with its model"
-        )
+        return Route(mode="session", models=tuple(dict.fromkeys(chain)), why="this session stays with its model")
     if config.routing.auto == "premium" or asked.guess == "hopeless":
         return Route(mode="single", models=premium or everything, why=_up_front(config, asked))
     if asked.has_tools:
         return Route(mode="session", models=everything, why="a new agent session starts cheap")
     if asked.stream or asked.short_deadline or asked.guess == "trivial" or config.routing.auto == "cheap":
         middle = ladder(config, ruling, "medium") if asked.guess != "trivial" else ()
-        return Route(
-            mode="single", models=tuple(dict.fromkeys((*middle, *everything))), why=_up_front(config, asked)
-        )
+        return Route(mode="single", models=tuple(dict.fromkeys((*middle, *everything))), why=_up_front(config, asked))
     if len(everything) < 2 or not premium:
         return Route(mode="single", models=everything, why="only one model may answer this")
     return Route(mode="cascade", models=everything, why="cheap answers first, checked")

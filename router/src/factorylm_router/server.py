@@ -46,9 +46,7 @@ MOST_CALLERS = 10_000
 Guess = Literal["trivial", "normal", "hopeless", "unknown"]
 
 
-NAMED = AutoQuestion(
-    stream=False, has_tools=False, surface="", guess="unknown", pinned=None, short_deadline=False
-)
+NAMED = AutoQuestion(stream=False, has_tools=False, surface="", guess="unknown", pinned=None, short_deadline=False)
 
 
 class Front:
@@ -92,9 +90,7 @@ class Front:
         roles = (role for role in ROLE_NAMES if getattr(config.roles, role))
         names = list(dict.fromkeys(["auto", *roles, *config.models]))
         allowed = caller.rules.models if caller.rules and caller.rules.models else names
-        data = [
-            {"id": n, "object": "model", "created": 0, "owned_by": "factorylm"} for n in names if n in allowed
-        ]
+        data = [{"id": n, "object": "model", "created": 0, "owned_by": "factorylm"} for n in names if n in allowed]
         return _json_response({"object": "list", "data": data})
 
     async def _answered(self, request: web.Request, surface: Surface) -> web.StreamResponse:
@@ -214,9 +210,7 @@ def judge_host(request: web.Request, desk: Desk) -> None:
     """A page in a browser must not reach the router under a name of its own (DNS rebinding)."""
     server = desk.config.server
     if not _serves_host(request.host, server.host, server.allowed_hosts):
-        raise NotAllowedError(
-            f"host {request.host[:80]!r} is not served here", hint="add it to server.allowed_hosts"
-        )
+        raise NotAllowedError(f"host {request.host[:80]!r} is not served here", hint="add it to server.allowed_hosts")
     origin = request.headers.get("Origin")
     if origin and urlsplit(origin).netloc != request.host:
         raise NotAllowedError("requests from other web pages are refused")
@@ -231,9 +225,7 @@ def _serves_host(sent: str, own: str, allowed: tuple[str, ...]) -> bool:
 async def _body(request: web.Request, desk: Desk) -> bytes:
     limit = int(desk.config.server.max_body_mb * 1_000_000)
     if (request.content_length or 0) > limit:
-        raise BodyTooLargeError(
-            f"the request is larger than {desk.config.server.max_body_mb:g} MB", hint="send less"
-        )
+        raise BodyTooLargeError(f"the request is larger than {desk.config.server.max_body_mb:g} MB", hint="send less")
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -263,9 +255,7 @@ def _seconds(text: str | None) -> float:
 
 
 def _json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value), status=status, content_type="application/json", headers=headers
-    )
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
 
 
 def error_response(error: RouterError, surface: Surface) -> web.Response:

@@ -102,10 +102,7 @@ class SimulatedProvider:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
         used = Usage(in_tokens=sum(estimated_tokens(len(str(text))) for text in texts))
         self.charge(request, self.models[body["model"]], body["model"], used, whole=True)
-        data = [
-            {"object": "embedding", "index": n, "embedding": [float(len(t)), 0.5]}
-            for n, t in enumerate(texts)
-        ]
+        data = [{"object": "embedding", "index": n, "embedding": [float(len(t)), 0.5]} for n, t in enumerate(texts)]
         usage = {"prompt_tokens": used.in_tokens, "total_tokens": used.in_tokens}
         return _json({"object": "list", "model": body["model"], "data": data, "usage": usage})
 
@@ -163,9 +160,7 @@ class SimulatedProvider:
                 request.transport.abort()
         return None
 
-    def charge(
-        self, request: web.Request, model: ScriptedModel, name: str, used: Usage, *, whole: bool
-    ) -> int:
+    def charge(self, request: web.Request, model: ScriptedModel, name: str, used: Usage, *, whole: bool) -> int:
         micro = table_cost_micro(used, model.price) if model.price else 0
         self.books.append(Charge(request.headers.get("X-Request-Id", ""), name, micro, whole))
         return micro
@@ -368,9 +363,7 @@ def _named(name: str, **told: Any) -> bytes:
 
 
 def _json(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=orjson.dumps(value), status=status, content_type="application/json", headers=headers
-    )
+    return web.Response(body=orjson.dumps(value), status=status, content_type="application/json", headers=headers)
 
 
 def echo(chat: dict[str, Any]) -> Said:
@@ -390,9 +383,7 @@ def calculating(chat: dict[str, Any]) -> Said:
 @asynccontextmanager
 async def simulation(answer: Callable[[dict[str, Any]], Said]) -> AsyncIterator[tuple[str, str]]:
     """A provider outside with a small and a big model, and one on site with a tiny one."""
-    outside = SimulatedProvider(
-        {"small-one": ScriptedModel(answer=answer), "big-one": ScriptedModel(answer=answer)}
-    )
+    outside = SimulatedProvider({"small-one": ScriptedModel(answer=answer), "big-one": ScriptedModel(answer=answer)})
     site = SimulatedProvider({"tiny-local": ScriptedModel(answer=answer)})
     outside.keeps_requests = site.keeps_requests = False
     async with outside.running() as first, site.running() as second:

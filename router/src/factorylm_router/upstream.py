@@ -83,9 +83,7 @@ class Provider:
             found = self.breakers[model] = Breaker()
         return found
 
-    async def post(
-        self, path: str, body: bytes, ruling: Ruling, headers: Mapping[str, str]
-    ) -> aiohttp.ClientResponse:
+    async def post(self, path: str, body: bytes, ruling: Ruling, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """The provider's good answer; anything else is a FailedAttempt. Whoever gets it calls `finish`."""
         judge_egress(ruling, self.name, self.config)
         await self._take_slot()
@@ -120,9 +118,7 @@ class Provider:
         """Backpressure: local servers answer one at a time, and a queue without end helps nobody."""
         if self._slots.locked():
             if self._waiting >= self.config.queue:
-                raise FailedAttempt(
-                    trouble=Trouble.BUSY, message=f"{self.name} is busy and its queue is full"
-                )
+                raise FailedAttempt(trouble=Trouble.BUSY, message=f"{self.name} is busy and its queue is full")
             self._waiting += 1
             try:
                 await self._slots.acquire()

@@ -51,9 +51,7 @@ class Verifier:
             "format": FORMAT,
             "fitted_on": self.fitted_on,
             "premium_calls_per_right_answer": self.premium_calls_per_right_answer,
-            "right": {
-                str(k): {who: _told(m) for who, m in models.items()} for k, models in self.right.items()
-            },
+            "right": {str(k): {who: _told(m) for who, m in models.items()} for k, models in self.right.items()},
             "value": {str(k): _told(m) for k, m in self.value.items()},
         }
         return orjson.dumps(told, option=orjson.OPT_INDENT_2)
@@ -75,9 +73,7 @@ def load_verifier(path: Path | None = None) -> Verifier:
         if told["format"] != FORMAT:
             raise ValueError(f"format {told['format']}, not {FORMAT}")  # noqa: TRY301 -- told with the file
         return Verifier(
-            right={
-                int(k): {who: _linear(m) for who, m in models.items()} for k, models in told["right"].items()
-            },
+            right={int(k): {who: _linear(m) for who, m in models.items()} for k, models in told["right"].items()},
             value={int(k): _linear(m) for k, m in told["value"].items()},
             premium_calls_per_right_answer=float(told["premium_calls_per_right_answer"]),
             fitted_on=str(told["fitted_on"]),

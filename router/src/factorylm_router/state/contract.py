@@ -13,9 +13,7 @@ class State(Protocol):
 
     async def close(self) -> None: ...
 
-    async def admit(
-        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
-    ) -> Admission:
+    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
         """Count the request against rate and budget and reserve `asked_micro`, in one step for all
         replicas."""
 
@@ -24,9 +22,7 @@ class State(Protocol):
 
     async def spent_micro(self, key: str, since_ms: int) -> int: ...
 
-    async def rows(
-        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
-    ) -> list[LedgerRow]:
+    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
         """Newest first."""
 
     async def totals(self, by: str, since_ms: int = 0, until_ms: int | None = None) -> list[Total]:

@@ -121,9 +121,7 @@ class PostgresState:
         async with self._connection() as db:
             return int((await db.execute(sql, values)).rowcount)
 
-    async def admit(
-        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
-    ) -> Admission:
+    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
         if limits.budget_micro is None and limits.per_minute is None:
             return Admission(granted=True)
         async with self._transaction() as db:
@@ -132,9 +130,7 @@ class PostgresState:
             start = period_start_ms(limits.period, now_ms)
             spent = await _one(db, _SPENT, key, start)
             await db.execute("DELETE FROM reserved WHERE key = %s AND expires_ms <= %s", (key, now_ms))
-            reserved = await _one(
-                db, "SELECT COALESCE(SUM(micro), 0)::BIGINT FROM reserved WHERE key = %s", key
-            )
+            reserved = await _one(db, "SELECT COALESCE(SUM(micro), 0)::BIGINT FROM reserved WHERE key = %s", key)
             admission = judge_admission(limits, spent, reserved, asked_micro)
             if not admission.granted:
                 return admission
@@ -157,9 +153,7 @@ class PostgresState:
     async def spent_micro(self, key: str, since_ms: int) -> int:
         return int((await self._all(_SPENT, key, since_ms))[0][0])
 
-    async def rows(
-        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
-    ) -> list[LedgerRow]:
+    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
         found = await self._all(
             f"SELECT {_NAMES} FROM ledger "  # noqa: S608 -- our own column names
             "WHERE at_ms >= %s AND (%s::TEXT IS NULL OR request_id = %s) "
@@ -170,9 +164,7 @@ class PostgresState:
 
     async def totals(self, by: str, since_ms: int = 0, until_ms: int | None = None) -> list[Total]:
         assert by in GROUPS
-        group = (
-            "to_char(to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if by == "day" else by
-        )
+        group = "to_char(to_timestamp(at_ms / 1000.0) AT TIME ZONE 'UTC', 'YYYY-MM-DD')" if by == "day" else by
         found = await self._all(
             f"SELECT {group}, COUNT(*), COUNT(DISTINCT request_id), "  # noqa: S608 -- one of GROUPS
             "SUM(in_tokens)::BIGINT, SUM(out_tokens)::BIGINT, SUM(cost_micro)::BIGINT, "
@@ -188,9 +180,7 @@ class PostgresState:
         return await self._run(sql, cost_micro, attempt_id) > 0
 
     async def cache_get(self, digest: str, now_ms: int) -> bytes | None:
-        found = await self._all(
-            "SELECT value FROM cache WHERE digest = %s AND expires_ms > %s", digest, now_ms
-        )
+        found = await self._all("SELECT value FROM cache WHERE digest = %s AND expires_ms > %s", digest, now_ms)
         return bytes(found[0][0]) if found else None
 
     async def cache_put(self, digest: str, value: bytes, expires_ms: int) -> None:
@@ -201,9 +191,7 @@ class PostgresState:
         )  # fmt: skip
 
     async def pin_get(self, session: str, now_ms: int) -> str | None:
-        found = await self._all(
-            "SELECT model FROM pins WHERE session = %s AND expires_ms > %s", session, now_ms
-        )
+        found = await self._all("SELECT model FROM pins WHERE session = %s AND expires_ms > %s", session, now_ms)
         return str(found[0][0]) if found else None
 
     async def pin_put(self, session: str, model: str, expires_ms: int) -> None:

@@ -101,9 +101,7 @@ class RedisState:
     def _name(self, *parts: object) -> str:
         return ":".join(map(str, (self._prefix, *parts)))
 
-    async def admit(
-        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
-    ) -> Admission:
+    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
         if limits.budget_micro is None and limits.per_minute is None:
             return Admission(granted=True)
         start = period_start_ms(limits.period, now_ms)
@@ -149,9 +147,7 @@ class RedisState:
         await self._settle(keys=names, args=args)
 
     def _spent_names(self, row: LedgerRow) -> list[str]:
-        return [
-            self._name("spent", row.key, period, period_start_ms(period, row.at_ms)) for period in PERIODS
-        ]
+        return [self._name("spent", row.key, period, period_start_ms(period, row.at_ms)) for period in PERIODS]
 
     async def spent_micro(self, key: str, since_ms: int) -> int:
         return sum(row.cost_micro for row in await self._rows_since(since_ms) if row.key == key)
@@ -164,9 +160,7 @@ class RedisState:
             found += map(_row, await self._redis.hmget(self._name("rows"), ids[start : start + 5000]))
         return found
 
-    async def rows(
-        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
-    ) -> list[LedgerRow]:
+    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
         if request_id is not None:
             ids = list(await self._redis.smembers(self._name("request", request_id)))
         else:
@@ -215,9 +209,7 @@ class RedisState:
         return model if int(expires) > now_ms else None
 
     async def pin_put(self, session: str, model: str, expires_ms: int) -> None:
-        await self._redis.set(
-            self._name("pin", session), f"{expires_ms} {model}", pxat=_server_time(expires_ms)
-        )
+        await self._redis.set(self._name("pin", session), f"{expires_ms} {model}", pxat=_server_time(expires_ms))
 
     async def sample_put(self, sample: dict[str, Any]) -> None:
         await self._redis.lpush(self._name("samples"), orjson.dumps(sample))
@@ -254,11 +246,7 @@ def summed(rows: Sequence[LedgerRow], by: str) -> list[Total]:
     """Totals of rows in memory, most expensive first."""
     groups: dict[str, list[LedgerRow]] = {}
     for row in rows:
-        name = (
-            f"{datetime.fromtimestamp(row.at_ms / 1000, UTC):%Y-%m-%d}"
-            if by == "day"
-            else str(getattr(row, by))
-        )
+        name = f"{datetime.fromtimestamp(row.at_ms / 1000, UTC):%Y-%m-%d}" if by == "day" else str(getattr(row, by))
         groups.setdefault(name, []).append(row)
     totals = [
         Total(

@@ -45,9 +45,7 @@ class SpooledState:
     def backlog(self) -> int:
         return len(self._waiting)
 
-    async def admit(
-        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
-    ) -> Admission:
+    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
         try:
             admission = await self.engine.admit(key, limits, asked_micro, request_id, now_ms)
         except self._troubles:
@@ -105,16 +103,12 @@ class SpooledState:
         try:
             return await question
         except self._troubles as error:
-            raise StateAwayError(
-                "the state engine cannot be reached", hint="look at the router's log"
-            ) from error
+            raise StateAwayError("the state engine cannot be reached", hint="look at the router's log") from error
 
     async def spent_micro(self, key: str, since_ms: int) -> int:
         return await self._asked(self.engine.spent_micro(key, since_ms))
 
-    async def rows(
-        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
-    ) -> list[LedgerRow]:
+    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
         return await self._asked(self.engine.rows(since_ms=since_ms, request_id=request_id, limit=limit))
 
     async def totals(self, by: str, since_ms: int = 0, until_ms: int | None = None) -> list[Total]:

@@ -27,9 +27,7 @@ from factorylm_router.ledger import (
 
 T = TypeVar("T")
 
-_COLUMN_SQL = ", ".join(
-    f"{name} {'TEXT' if name in TEXT_COLUMNS else 'INTEGER'} NOT NULL" for name in COLUMNS
-)
+_COLUMN_SQL = ", ".join(f"{name} {'TEXT' if name in TEXT_COLUMNS else 'INTEGER'} NOT NULL" for name in COLUMNS)
 SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS ledger ({_COLUMN_SQL}, PRIMARY KEY (attempt_id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS ledger_at ON ledger (at_ms);
@@ -65,9 +63,7 @@ class SqliteState:
     async def close(self) -> None:
         await asyncio.to_thread(self._writer.stop)
 
-    async def admit(
-        self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int
-    ) -> Admission:
+    async def admit(self, key: str, limits: Limits, asked_micro: int, request_id: str, now_ms: int) -> Admission:
         if limits.budget_micro is None and limits.per_minute is None:
             return Admission(granted=True)
         start = period_start_ms(limits.period, now_ms)
@@ -117,9 +113,7 @@ class SqliteState:
         await self.flush()
         return await self._ask(lambda db: _spent(db, key, since_ms))
 
-    async def rows(
-        self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000
-    ) -> list[LedgerRow]:
+    async def rows(self, *, since_ms: int = 0, request_id: str | None = None, limit: int = 1000) -> list[LedgerRow]:
         await self.flush()
         return await self._ask(lambda db: _rows(db, since_ms, request_id, limit))
 

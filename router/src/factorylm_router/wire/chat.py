@@ -137,6 +137,24 @@ class Tally:
     def is_complete(self) -> bool:
         return self.done or self.finish_reason is not None
 
+    def see_plain_text(self, chunk: Mapping[str, Any]) -> bool:
+        """Nearly every chunk of a stream is one piece of text and nothing else: seen in one look.
+
+        False, and nothing counted, for every other chunk."""
+        choices = chunk.get("choices")
+        if not self.id or not choices or len(choices) != 1 or chunk.get("usage") is not None or "error" in chunk:
+            return False
+        choice = choices[0]
+        delta = choice.get("delta")
+        if not delta or len(delta) != 1 or choice.get("finish_reason") is not None:
+            return False
+        text = delta.get("content")
+        if not text or not isinstance(text, str):
+            return False
+        self.chars += len(text)
+        self.pieces += 1
+        return True
+
     def see_chunk(self, chunk: Mapping[str, Any]) -> None:
         if not self.id:
             self.id = str(chunk.get("id") or "")

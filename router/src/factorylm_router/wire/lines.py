@@ -128,9 +128,7 @@ class CallMerger:
         changed = False
         for choice in chunk.get("choices") or ():
             delta = choice.get("delta") or {}
-            changed = (
-                delta.pop("function_call", None) is not None and bool(delta.get("tool_calls"))
-            ) or changed
+            changed = (delta.pop("function_call", None) is not None and bool(delta.get("tool_calls"))) or changed
             for call in delta.get("tool_calls") or ():
                 changed = self._repaired(call) or changed
         return changed

@@ -117,9 +117,7 @@ def _part(block: Mapping[str, Any]) -> dict[str, Any] | None:
         return {"type": "image_url", "image_url": {"url": url}}
     if kind in ("tool_result", "thinking", "redacted_thinking"):
         return None
-    raise BadRequestError(
-        f"content of type {kind!r} has no place in this model's dialect", hint="use text or image"
-    )
+    raise BadRequestError(f"content of type {kind!r} has no place in this model's dialect", hint="use text or image")
 
 
 def _tool(tool: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,9 +158,7 @@ def message_from_chat(answer: Mapping[str, Any], usage: Usage) -> dict[str, Any]
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         arguments = orjson.loads(function.get("arguments") or "{}")
-        blocks.append(
-            {"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments}
-        )
+        blocks.append({"type": "tool_use", "id": call.get("id"), "name": function.get("name"), "input": arguments})
     return {
         "id": answer.get("id") or "msg_local",
         "type": "message",
@@ -251,11 +247,7 @@ class MessagesEncoder:
         out = (b"" if self._started else self._start({})) + self._closed()
         delta = {"stop_reason": self._stop, "stop_sequence": None}
         event = {"type": "message_delta", "delta": delta, "usage": usage_for_messages(usage)}
-        return (
-            out + named_event("message_delta", event) + named_event("message_stop", {"type": "message_stop"})
-        )
+        return out + named_event("message_delta", event) + named_event("message_stop", {"type": "message_stop"})
 
     def fail(self, kind: str, message: str, code: str) -> bytes:
-        return named_event(
-            "error", {"type": "error", "error": {"type": kind, "message": message, "code": code}}
-        )
+        return named_event("error", {"type": "error", "error": {"type": kind, "message": message, "code": code}})

@@ -58,9 +58,7 @@ def _turns(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _blocks(message: Mapping[str, Any]) -> list[dict[str, Any]]:
     content = message.get("content")
     if message["role"] == "tool":
-        return [
-            {"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": text_of(content)}
-        ]
+        return [{"type": "tool_result", "tool_use_id": message.get("tool_call_id"), "content": text_of(content)}]
     parts = [{"type": "text", "text": content}] if isinstance(content, str) else list(content or ())
     blocks = [_block(part) for part in parts if part.get("type") != "text" or part.get("text")]
     for call in message.get("tool_calls") or ():
@@ -215,9 +213,7 @@ class MessagesDecoder:
                 return [self._chunk({"reasoning_content": delta.get("thinking", "")})]
             case "input_json_delta":
                 function = {"arguments": delta.get("partial_json", "")}
-                return [
-                    self._chunk({"tool_calls": [{"index": self._calls.get(index, 0), "function": function}]})
-                ]
+                return [self._chunk({"tool_calls": [{"index": self._calls.get(index, 0), "function": function}]})]
         return []
 
     def _chunk(self, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:

@@ -137,13 +137,9 @@ def response_from_chat(answer: Mapping[str, Any], usage: Usage) -> dict[str, Any
     for call in message.get("tool_calls") or ():
         function = call.get("function") or {}
         output.append(
-            _call_item(
-                f"fc_{len(output)}", call.get("id"), function.get("name"), function.get("arguments") or "{}"
-            )
+            _call_item(f"fc_{len(output)}", call.get("id"), function.get("name"), function.get("arguments") or "{}")
         )
-    response = _response(
-        str(answer.get("id") or "resp_local"), answer.get("model"), int(answer.get("created") or 0)
-    )
+    response = _response(str(answer.get("id") or "resp_local"), answer.get("model"), int(answer.get("created") or 0))
     return _ended(response, output, str(choice.get("finish_reason")), usage)
 
 
@@ -184,9 +180,7 @@ def _message_item(id_: str, text: str, status: str = "completed") -> dict[str, A
     return {"id": id_, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
-def _call_item(
-    id_: str, call_id: Any, name: Any, arguments: str, status: str = "completed"
-) -> dict[str, Any]:
+def _call_item(id_: str, call_id: Any, name: Any, arguments: str, status: str = "completed") -> dict[str, Any]:
     told = {"id": id_, "type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
     return {**told, "status": status}
 
@@ -250,15 +244,11 @@ class ResponsesEncoder:
         if self._open != index:
             out = self._closed()
             self._open = index
-            self._item = _call_item(
-                f"fc_{len(self._output)}", call.get("id"), function.get("name"), "", "in_progress"
-            )
+            self._item = _call_item(f"fc_{len(self._output)}", call.get("id"), function.get("name"), "", "in_progress")
             out += self._event("response.output_item.added", output_index=len(self._output), item=self._item)
         if function.get("arguments"):
             self._text += function["arguments"]
-            out += self._event(
-                "response.function_call_arguments.delta", **self._where(), delta=function["arguments"]
-            )
+            out += self._event("response.function_call_arguments.delta", **self._where(), delta=function["arguments"])
         return out
 
     def _closed(self) -> bytes:
@@ -272,9 +262,7 @@ class ResponsesEncoder:
             out += self._event("response.content_part.done", **where, content_index=0, part=part)
         else:
             item = {**self._item, "arguments": text, "status": "completed"}
-            out = self._event(
-                "response.function_call_arguments.done", **where, arguments=text, name=item["name"]
-            )
+            out = self._event("response.function_call_arguments.done", **where, arguments=text, name=item["name"])
         out += self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
         self._open, self._text = None, ""
