@@ -210,3 +210,12 @@ async def test_traces_reach_a_collector_without_any_text(plant: Any, public: str
     assert told["gen_ai.request.model"] == "cheap"
     assert int(told["gen_ai.usage.input_tokens"]) > 0
     assert "4711" not in str(received)
+
+
+def test_the_configuration_in_the_readme_is_one(tmp_path: Path):
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    path = tmp_path / "router.toml"
+    path.write_text(readme.partition("```toml\n")[2].partition("```")[0])
+    config = load_config(path)
+    assert config.roles.premium == ("opus",)
+    assert config.providers["site"].where == "plant"

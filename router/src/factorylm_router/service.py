@@ -217,7 +217,7 @@ async def serve(path: Path, announce: Any = print) -> None:
         loop.add_signal_handler(signal.SIGHUP, service.reload)
         announce(f"factorylm-router serves http://{service.config.server.host}:{service.port}/v1")
         gc.collect()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(20_000, 20, 50)
         gc.freeze()  # what lives from the start on is not searched again: bursts of collection were the p99
         await stop.wait()
 

@@ -44,7 +44,7 @@ INSERT_MANY = f"{INSERT_ROW}{f', {_MARKS}' * (MANY - 1)}"
 SELECT_ROWS = f"SELECT {', '.join(COLUMNS)} FROM ledger"  # noqa: S608 -- our own column names
 REST_S = 0.1
 RETRY_S = 0.5
-REMEMBERED_REQUESTS = 100_000
+REMEMBERED_REQUESTS = 10_000
 
 
 class SqliteState:
