@@ -103,7 +103,7 @@ def test_a_new_key_is_shown_once_and_its_table_is_taken(capsys: Any, tmp_path: P
 
 
 def test_wrong_usage_is_2_and_every_command_has_an_example(capsys: Any):
-    for command in ("serve", "explain", "eval", "costs", "learn", "key"):
+    for command in ("serve", "explain", "eval", "compare", "costs", "learn", "key"):
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])
         assert ended.value.code == 0

@@ -127,6 +127,20 @@ def test_a_cascade_that_would_lose_money_says_so_and_does_not_cascade(recorded: 
     assert orjson.loads(capsys.readouterr().out)["cascades"] is False
 
 
+def test_two_policies_are_compared_by_a_test_that_stops_when_it_knows(recorded: Path, capsys: Any):
+    for policy in ("always-cheap", "always-premium"):
+        run(recorded, "--policy", policy)
+        (recorded / "decisions.jsonl").rename(recorded / f"{policy}.jsonl")
+    capsys.readouterr()
+    command = ["compare", "--data", str(recorded / "sums.jsonl.gz"), "--old", str(recorded / "always-cheap.jsonl")]
+    assert main([*command, "--new", str(recorded / "always-premium.jsonl")]) == 0
+    assert capsys.readouterr().out.startswith("the new one is better")
+    assert main([*command, "--new", str(recorded / "always-cheap.jsonl")]) == 0
+    assert capsys.readouterr().out.startswith("undecided after 300 rows: 0 won, 0 lost")
+    assert main([*command, "--new", str(recorded / "sets.json")]) == 1
+    assert "holds no decisions" in capsys.readouterr().err
+
+
 def test_a_question_that_is_judged_is_never_fitted_on(recorded: Path, capsys: Any):
     out = recorded / "x.jsonl"
     command = [

@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_explain(commands)
     _add_eval(commands)
+    _add_compare(commands)
     _add_costs(commands)
     _add_learn(commands)
     _add_key(commands)
@@ -157,6 +158,22 @@ def _eval(arguments: argparse.Namespace) -> int:
         rate=arguments.rate, split_by_text=not arguments.keep_same_questions,
     )  # fmt: skip
     sys.stdout.write(report.as_json() if arguments.json else report.as_text())
+    return 0
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "Compare two policies' decisions on the same recorded rows by a sequential test."
+    command = _command(commands, "compare", told, "compare --data day.jsonl --old now.jsonl --new next.jsonl")
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="the recorded answers, with scores")
+    command.add_argument("--old", type=Path, required=True, help="decisions of the policy in use")
+    command.add_argument("--new", type=Path, required=True, help="decisions of the one that may replace it")
+    command.set_defaults(run=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from factorylm_router.evaluation import compare
+
+    sys.stdout.write(compare(arguments.data, arguments.old, arguments.new))
     return 0
 
 

@@ -8,6 +8,7 @@ import orjson
 
 from factorylm_router.errors import ConfigError
 from factorylm_router.fitting import DEFAULT_RATE, Batch, fit_verifier
+from factorylm_router.learning import sequential_test
 from factorylm_router.policies import FITTED, PLAIN
 from factorylm_router.replay import (
     Case,
@@ -144,3 +145,28 @@ def _verifier_for(case: Case, batches: list[Batch] | None, rate: float | None) -
         return load_verifier()
     shares = [*case.by_price().shares(), 0.05, 0.05][:3]
     return fit_verifier(batches, shares, rate or DEFAULT_RATE)
+
+
+def compare(data: Sequence[Path], old: Path, new: Path) -> str:
+    """Two policies' decisions on the same rows: Wald's test on those where only one of them was right."""
+    accepted = {name: _accepted(path) for name, path in (("old", old), ("new", new))}
+    wins = losses = rows = 0
+    for row in _all_rows(data):
+        scores = [row.score(name) if (name := accepted[which].get(row.id)) else None for which in ("old", "new")]
+        if None in scores:
+            continue
+        rows += 1
+        wins += (scores[1] or 0) > (scores[0] or 0)
+        losses += (scores[1] or 0) < (scores[0] or 0)
+        verdict = sequential_test(wins, losses)
+        if verdict.decided != "undecided":
+            return f"the new one is {verdict.decided}: {wins} won, {losses} lost, decided after {rows} rows\n"
+    return f"undecided after {rows} rows: {wins} won, {losses} lost; go on collecting\n"
+
+
+def _accepted(path: Path) -> dict[str, str | None]:
+    try:
+        lines = [orjson.loads(line) for line in path.read_bytes().splitlines() if line.strip()]
+        return {line["id"]: line["accepted"] for line in lines}
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError) as error:
+        raise ConfigError(f"{path} holds no decisions: {error!r}", hint="give files that eval --out wrote") from error
