@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from factorylm_router.config import key_digest
 from factorylm_router.simulated import Said
 
 pytestmark = pytest.mark.anyio
@@ -158,3 +159,15 @@ async def test_premium_that_costs_little_more_is_asked_at_once(plant: Any, publi
         _, _, headers = await plant.chat("auto", ASK)
     assert headers["X-FactoryLM-Model"] == "premium"
     assert "would lose money" in headers["X-FactoryLM-Why"]
+
+
+async def test_a_cascade_reserves_what_all_its_models_may_cost(plant: Any, script: Any):
+    key = "flm-budget-key-0123456789"
+    plant.site.models["local"] = script("local", always("The answer is 3000."))
+    tables = f'[keys.ops]\nsha256 = "{key_digest(key)}"\ndata_class = "public"\nbudget_usd = 0.01\nperiod = "total"\n'
+    async with plant.running(tables):
+        headers = {"Authorization": f"Bearer {key}"}
+        refused = await plant.chat("auto", ASK, max_tokens=1000, headers=headers)
+        granted = await plant.chat("auto", ASK, max_tokens=100, headers=headers)
+    assert (refused[0], refused[1]["error"]["code"]) == (403, "budget_exceeded")
+    assert granted[0] == 200

@@ -96,7 +96,7 @@ async def test_no_plant_byte_leaves_in_600_generated_cases(plant: Any, script: A
     statuses: dict[int, int] = {}
     async with plant.running(TABLES):
         text = plant.file.read_text().replace("[models.local]", '[models.local]\nfallbacks = ["cheap", "premium"]')
-        plant.file.write_text(text)
+        plant.file.write_text(text.replace("stall_timeout_s = 5", "stall_timeout_s = 5\nretries = 1"))
         assert plant.service.reload()
 
         async def one(number: int) -> None:

@@ -12,7 +12,7 @@ from factorylm_router.cascade import Accept, next_step, worth_cascading
 from factorylm_router.checks import NOTHING_KNOWN, Finding, Known, findings
 from factorylm_router.errors import RouterError, UpstreamTimeoutError
 from factorylm_router.features import Observation, Question
-from factorylm_router.gateway import Gateway, Plan
+from factorylm_router.gateway import Gateway, Plan, worst_cost_micro
 from factorylm_router.ledger import Purpose
 from factorylm_router.money import Usage, cost_of
 from factorylm_router.policy import may_leave_to
@@ -22,6 +22,7 @@ from factorylm_router.wire.chat import estimated_tokens, last_user_text, text_of
 from factorylm_router.wire.lines import as_chat
 
 USUAL_OUT_TOKENS = 300
+SHADOW_MARGIN = 20
 SHADOW_NUMBERS = 100  # attempts of the same request, counted apart
 
 
@@ -214,6 +215,9 @@ class Chooser:
 
     def _maybe_shadow(self, talk: Talk, step: Accept) -> None:
         """Now and then premium answers too, after the client has its answer: that is how quality is known."""
+        left = talk.plan.job.left_micro
+        if left is not None and left < SHADOW_MARGIN * worst_cost_micro(talk.plan):
+            return  # the last of a budget is for answers
         if talk.premium is None or self.draw() >= talk.plan.desk.config.routing.shadow_share:
             return
         task = asyncio.create_task(self._shadow(talk, step))

@@ -360,13 +360,15 @@ def new_request_id(now_ms: int) -> str:
 
 
 def worst_cost_micro(plan: Plan) -> int:
-    """What the request may cost with the first model of its route."""
-    job, price = plan.job, plan.desk.price(plan.route.models[0])
+    """What the request may cost: a cascade may ask everybody, a session may go up, others ask the first model."""
+    job, models = plan.job, plan.route.models
     limit = job.body.get("max_completion_tokens") or job.body.get("max_tokens") or job.body.get("max_output_tokens")
     out = limit if isinstance(limit, int) and limit > 0 else USUAL_OUT_TOKENS
     if job.surface == "embeddings":
         out = 0
-    return cost_of(Usage(in_tokens=estimated_tokens(job.size), out_tokens=out), price).micro
+    usage = Usage(in_tokens=estimated_tokens(job.size), out_tokens=out)
+    asked = models[:1] if plan.route.mode == "single" else models
+    return sum(cost_of(usage, plan.desk.price(model)).micro for model in asked)
 
 
 def cache_digest(plan: Plan) -> str:
