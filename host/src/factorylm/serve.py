@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import anyio
-from factorylm_schema import Plant, load_plant
+from factorylm_schema import Device, Plant, load_plant
 from factorylm_skill import ApprovalDesk, Settings
 from factorylm_skill.command import add_serving_options, add_write_options, http_from, simulated_plant, write_settings
 from factorylm_skill.process import configure_logging, serve
@@ -80,8 +80,16 @@ async def plant_of(options: argparse.Namespace, found: InstalledSkills, stack: A
         return load_plant(options.plant, found.dialects)
     if not options.simulate:
         return Plant()
-    devices = {}
+    devices: dict[str, Device] = {}
     for skill in found.protocols:
         simulation = await stack.enter_async_context(skill.simulate())
-        devices.update(simulated_plant(simulation.plant_toml, skill).devices)
+        for device in simulated_plant(simulation.plant_toml, skill).devices.values():
+            apart = _called(device, f"{skill.name}_{device.name}") if device.name in devices else device
+            devices[apart.name] = apart
     return Plant(name="Simulated plant", devices=devices)
+
+
+def _called(device: Device, name: str) -> Device:
+    """The device under another name: every skill's simulator calls its pump the same."""
+    tags = {key: tag.model_copy(update={"device": name}) for key, tag in device.tags.items()}
+    return device.model_copy(update={"name": name, "tags": tags})
