@@ -203,3 +203,14 @@ def test_lines_are_found_behind_quotes_dots_arrays_and_long_texts() -> None:
     }
     assert line_of(("d", "e f", "zz"), lines) == 5
     assert line_of(("zz",), lines) == 1
+
+
+def test_a_reading_made_unchecked_is_the_same_reading() -> None:
+    parts = {"tag": "a", "value": 1.5, "unit": "bar", "time": NOW, "quality": Quality.Good}
+    rest = {"problem": "", "hint": "", "address": "x", "raw": "00"}
+    quick = Reading.of_checked(**parts, **rest)
+    assert quick == Reading(**parts, **rest)
+    assert quick.model_dump() == Reading(**parts, **rest).model_dump()
+    assert quick.model_copy(update={"value": 2}).value == 2
+    with pytest.raises(ValidationError):
+        quick.value = 3

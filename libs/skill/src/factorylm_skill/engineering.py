@@ -5,12 +5,14 @@ from datetime import datetime
 
 from factorylm_schema import Quality, Reading, Tag, Value, WriteRefusedError
 
+_LOOK_AT = "The device sent this; check type, byte order and sensor"
+
 
 def to_reading(tag: Tag, raw_value: Value, time: datetime, *, address: str = "", raw: str = "") -> Reading:
     """The reading of a raw value that arrived well: raw * scale + offset, or its enumeration's label."""
     value, quality, problem = _engineered(tag, raw_value)
-    hint = "The device sent this; check type, byte order and sensor" if quality is not Quality.Good else ""
-    return Reading(
+    hint = _LOOK_AT if quality is not Quality.Good else ""
+    return Reading.of_checked(
         tag=tag.id,
         value=value,
         unit=tag.unit,

@@ -1,0 +1,245 @@
+"""An S7 CPU on loopback: the small live pump, or any live process, in DB1, and switches that make it misbehave.
+
+It sits in rack 0, slot 1 and refuses connections to other places. Faults strike answers to jobs and services, not
+the handshake. Every fault kind makes sense here but `wrong-unit`: an S7 reply names no slot, so the simulator
+answers as if another service had been asked.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.resources import files
+from typing import cast
+
+from factorylm_skill.faults import FaultKind, FaultSwitches
+from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_pump import MODES, Pump
+from factorylm_skill.simulation import Simulation
+
+from factorylm_s7.simulated_cpu import SimulatedCpu
+from factorylm_s7.simulated_process import ProcessBlock, process_plant
+from factorylm_s7.values import decode
+
+HOST = "127.0.0.1"
+_TRICKLE_S = 0.002
+_CONNECT, _CONFIRM, _DATA, _DISCONNECT = 0xE0, 0xD0, 0xF0, 0x80
+_SETUP, _WRITE = 0xF0, 5
+_JOB, _USER_DATA = 1, 7
+_PLANT_URL = "s7://127.0.0.1:102?rack=0&slot=1"
+
+
+@asynccontextmanager
+async def simulate(
+    *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+) -> AsyncIterator[Simulation]:
+    """The pump, or `process` as a CPU of its own, live on 127.0.0.1 (factorylm_skill.simulation.Simulates)."""
+    faults = FaultSwitches()
+    block = ProcessBlock(process, SimulatedCpu(clock=_wall_clock)) if process else None
+    cpu = block.cpu if block else pump_station(Pump(time.monotonic))
+    async with serving(cpu, faults, port=port) as bound:
+        url = f"s7://{HOST}:{bound}?rack=0&slot=1"
+        text = process_plant(block, device, url) if block else _pump_plant(url)
+        yield Simulation(plant_toml=text, faults=faults)
+
+
+def _pump_plant(url: str) -> str:
+    text = files("factorylm_s7").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
+    return text.replace(_PLANT_URL, url)
+
+
+def _wall_clock() -> datetime:
+    """As a CPU shows it: without a zone."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def pump_station(pump: Pump) -> SimulatedCpu:
+    """The pump as a CPU's data block: it follows the pump, and writing it steers the pump."""
+    return SimulatedCpu(
+        blocks={1: bytearray(64)},
+        refresh=lambda cpu: _show(pump, cpu),
+        written=lambda cpu: _steer(pump, cpu),
+        clock=_wall_clock,
+    )
+
+
+def _show(pump: Pump, cpu: SimulatedCpu) -> None:
+    pump.advance()
+    for address, value in (
+        ("DB1.DBD0:REAL", pump.speed),
+        ("DB1.DBW4:INT", pump.setpoint),
+        ("DB1.DBW6:INT", pump.mode),
+        ("DB1.DBD8:REAL", pump.current),
+        ("DB1.DBD12:REAL", pump.flow),
+        ("DB1.DBD16:REAL", pump.pressure),
+        ("DB1.DBW20:INT", round(pump.bearing_temperature * 10)),
+        ("DB1.DBX22.0", pump.running),
+        ("DB1.DBX22.1", pump.beacon),
+        ("DB1.DBB24:STRING[16]", pump.nameplate),
+    ):
+        cpu.put(address, value)
+
+
+def _steer(pump: Pump, cpu: SimulatedCpu) -> None:
+    memory = bytes(cpu.blocks[1])
+    pump.setpoint = int.from_bytes(memory[4:6], signed=True)
+    mode = int.from_bytes(memory[6:8], signed=True)
+    pump.mode = mode if mode in MODES else pump.mode
+    pump.beacon = bool(memory[22] & 2)
+    pump.nameplate = str(decode("STRING", memory[24:42], length=16))
+
+
+@asynccontextmanager
+async def serving(
+    cpu: SimulatedCpu, faults: FaultSwitches | None = None, *, port: int = 0, tsap: int = 0x0001
+) -> AsyncIterator[int]:
+    """Serve `cpu` on 127.0.0.1 for connections to rack and slot `tsap`; gives the port."""
+    place = _Rack(cpu, faults or FaultSwitches(), tsap)
+    server = await asyncio.get_running_loop().create_server(lambda: _Connection(place), HOST, port)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for connection in list(place.connected):
+            connection.transport.abort()
+        await server.wait_closed()
+
+
+@dataclass
+class _Rack:
+    """The CPU, its place, and who is connected."""
+
+    cpu: SimulatedCpu
+    faults: FaultSwitches
+    tsap: int
+    connected: list["_Connection"] = field(default_factory=list)
+
+
+class _Connection(asyncio.Protocol):
+    """One client: TPKT (RFC 1006), COTP class 0 (ISO 8073), and S7 inside."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, rack: _Rack) -> None:
+        self._rack = rack
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._rack.connected.append(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._rack.connected.remove(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while len(self._buffer) >= 4:
+            end = int.from_bytes(self._buffer[2:4])
+            if self._buffer[0] != 3 or end < 7:
+                self.transport.abort()
+                return
+            if len(self._buffer) < end:
+                return
+            packet = bytes(self._buffer[4:end])
+            del self._buffer[:end]
+            self._take(packet)
+
+    def _take(self, packet: bytes) -> None:
+        if packet[1] == _CONNECT:
+            self._connect(packet)
+        elif packet[1] == _DATA:
+            self._answer(packet[3:])
+        else:
+            self.transport.close()
+
+    def _connect(self, packet: bytes) -> None:
+        """Confirm a call for this rack and slot (the low byte of the called selector), end any other."""
+        called = packet.find(b"\xc2\x02")
+        if called >= 0 and packet[called + 3] == self._rack.tsap:
+            self._send(_packed(bytes([packet[0], _CONFIRM]) + packet[4:6] + b"\0\x01" + packet[6:]))
+        else:
+            self._send(_packed(bytes([6, _DISCONNECT]) + packet[4:6] + b"\0\x01\x81"))
+            self.transport.close()
+
+    # -- answers, right and wrong -------------------------------------------------------------------------
+
+    def _answer(self, question: bytes) -> None:
+        if question[1] == _JOB and question[10] == _SETUP:
+            self._send(_framed(self._rack.cpu.answer(question)))
+            return
+        fault = self._rack.faults.take(writing=question[1] == _JOB and question[10] == _WRITE)
+        if fault is FaultKind.REFUSE:
+            self._send(_framed(_refusal(question)))
+            return
+        answer = self._rack.cpu.answer(question)
+        if fault is None:
+            self._send(_framed(answer))
+        else:
+            self._misbehave(fault, answer)
+
+    def _misbehave(self, fault: FaultKind, answer: bytes) -> None:
+        right = _framed(answer)
+        if fault is FaultKind.DELAY:
+            self._later(self._rack.faults.delay_s, right)
+        elif fault is FaultKind.LATE:
+            self._later(self._rack.faults.late_s, right)
+        elif fault is FaultKind.TRICKLE:
+            for at in range(len(right)):
+                self._later(_TRICKLE_S * at, right[at : at + 1])
+        elif fault is FaultKind.TRUNCATED:
+            self._send(right[: len(right) // 2])
+            self.transport.close()
+        elif fault is FaultKind.DISCONNECT:
+            self.transport.abort()
+        elif fault is not FaultKind.DROP:
+            self._send(_lie(fault, answer))
+
+    def _later(self, delay_s: float, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self._send, data)
+
+    def _send(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+
+def _packed(packet: bytes) -> bytes:
+    return b"\x03\0" + (len(packet) + 4).to_bytes(2) + packet
+
+
+def _framed(pdu: bytes) -> bytes:
+    return _packed(b"\x02\xf0\x80" + pdu)
+
+
+def _refusal(question: bytes) -> bytes:
+    """PUT/GET not permitted, or no such service."""
+    if question[1] == _USER_DATA:
+        parameters = b"\0\x01\x12\x08\x12" + bytes([0x80 | question[15] & 15, question[16], 1, 0, 0]) + b"\xd4\x02"
+        return question[:6] + b"\0\x0c\0\x04" + parameters + b"\x0a\0\0\0"
+    return b"\x32\x03\0\0" + question[4:6] + b"\0\0\0\0\x81\x04"
+
+
+def _lie(fault: FaultKind, answer: bytes) -> bytes:
+    if fault is FaultKind.GARBAGE:
+        return bytes(range(0xE0, 0xF8))
+    if fault is FaultKind.WRONG_SEQUENCE:
+        stranger = (int.from_bytes(answer[4:6]) + 7 & 0xFFFF).to_bytes(2)
+        return _framed(answer[:4] + stranger + answer[6:])
+    if fault is FaultKind.WRONG_UNIT:
+        at = 16 if answer[1] == _USER_DATA else 12
+        return _framed(answer[:at] + bytes([answer[at] ^ 1]) + answer[at + 1 :])
+    return _framed(_resized(answer, -1 if fault is FaultKind.SHORT else 1))
+
+
+def _resized(answer: bytes, by: int) -> bytes:
+    """The answer with one byte of data fewer or more, all its lengths to match."""
+    size = int.from_bytes(answer[8:10]) + by
+    head = answer[:8] + size.to_bytes(2) + answer[10:]
+    at = 22 if answer[1] == _USER_DATA else 14
+    if answer[1] != _USER_DATA and answer[12] == _WRITE:
+        return head[:by] if by < 0 else head + b"\xff"
+    in_bits = head[at + 1] in (4, 5)
+    length = int.from_bytes(head[at + 2 : at + 4]) + by * (8 if in_bits else 1)
+    head = head[: at + 2] + length.to_bytes(2) + head[at + 4 :]
+    return head[:by] if by < 0 else head + b"\0"
