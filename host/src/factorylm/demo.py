@@ -1,39 +1,48 @@
-"""`factorylm demo`: a simulated device on a real socket, a server process, a real MCP client; every answer is live."""
+"""`factorylm demo`: a plant on four real protocols, a real host process, a real MCP client; every answer is live."""
 
 import argparse
-import json
+import asyncio
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import anyio
-import mcp_types as types
-from factorylm_schema import FactoryLMError
-from factorylm_skill import AuditLog
+from factorylm_skill import AuditLog, ProtocolSkill
 from mcp import Client
-from mcp.client.session import ClientRequestContext
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from factorylm.demo_export import add_export_options, run_export
-from factorylm.printing import print_line, print_table
+from factorylm.demo_plant import DemoPlant, PlantFault
+from factorylm.demo_plant.export import Story, record
+from factorylm.demo_plant.serving import ServedPlant, served
+from factorylm.installed import InstalledSkills, installed_skills
+from factorylm.printing import print_line
+from factorylm.shift import Shift
 
-_WIDTH = 100
-
-
-class DemoError(FactoryLMError):
-    """A step of the demo did not go as it must."""
+# What has happened before the engineer comes: half a day with a bearing that wears and a limit set into the noise
+_PAST = Story(
+    days=0.5,
+    seed=4,
+    step_s=20,
+    faults=(
+        PlantFault(name="bearing_wear", begin_h=1.0, grows_h=17.0),
+        PlantFault(name="chattering_limit", begin_h=9.0),
+    ),
+    moves_per_day=0,
+    bearings=24,
+)
+_CONSOLE = "127.0.0.1:8790"
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     add_export_options(parser)
-    parser.add_argument("--keep", action="store_true", help="leave the simulated plant served on HTTP until Ctrl-C")
-    parser.add_argument("--port", type=int, default=8765, help="--keep: the port on 127.0.0.1 (default 8765)")
+    parser.add_argument("--keep", action="store_true", help="afterwards leave plant, server and console running")
+    parser.add_argument("--port", type=int, default=8765, help="--keep: the server's port on 127.0.0.1 (default 8765)")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,115 +53,77 @@ def run(options: argparse.Namespace) -> None:
         anyio.run(_demo, options)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Where the demo happens: the running plant, its files, and the audit trail."""
+
+    folder: Path
+    plant: DemoPlant
+    served: ServedPlant
+    found: InstalledSkills
+
+    @property
+    def plant_file(self) -> Path:
+        """The plant file all four devices stand in."""
+        return self.folder / "plant.toml"
+
+    @property
+    def audit(self) -> AuditLog:
+        """Where the writes are recorded."""
+        return AuditLog(self.folder / "audit.jsonl")
+
+    @property
+    def serve(self) -> list[str]:
+        """The command line of the host process."""
+        plant = ["--plant", str(self.plant_file), "--data", str(self.folder)]
+        return ["-m", "factorylm", "serve", *plant, "--allow-writes", "--audit", str(self.audit.path)]
+
+
 async def _demo(options: argparse.Namespace) -> None:
-    with tempfile.TemporaryDirectory(prefix="factorylm-demo-") as folder:
-        audit = AuditLog(Path(folder) / "audit.jsonl")
-        begun = time.monotonic()
-        walk = Walk(audit=audit)
-        async with _client(audit.path, walk) as client:
-            walk.client = client
-            await walk.whole()
+    begun = time.monotonic()
+    async with _scene() as scene:
+        shift = Shift(audit=scene.audit, installed=frozenset(scene.found.skills))
+        server = StdioServerParameters(command=sys.executable, args=scene.serve)
+        async with Client(stdio_client(server), elicitation_callback=shift.person) as client:
+            await shift.walk(client)
         print_line()
+        seconds = time.monotonic() - begun
+        print_line(f"{shift.calls} tool calls, {shift.characters:,} characters read, {seconds:.0f} s.")
         print_line(
-            f"{walk.calls} tool calls in {time.monotonic() - begun:.1f} s, on a simulated device, nothing sent away."
+            f"Connect your own assistant:  {Path(sys.executable).name} -m factorylm connect claude-desktop --write"
         )
-    print_line(f"Connect your own assistant:  {Path(sys.executable).name} -m factorylm connect claude-desktop")
-    if options.keep:
-        await _keep(options.port)
+        if options.keep:
+            await _keep(scene, options.port)
 
 
 @asynccontextmanager
-async def _client(audit: Path, walk: "Walk") -> AsyncIterator[Client]:
-    arguments = ["-m", "factorylm", "serve", "modbus", "--simulate", "--allow-writes", "--audit", str(audit)]
-    server = StdioServerParameters(command=sys.executable, args=arguments)
-    async with Client(stdio_client(server), elicitation_callback=walk.person) as client:
-        yield client
+async def _scene() -> AsyncIterator[Scene]:
+    """The plant lives through its past, then goes on in real time on its protocols."""
+    found = installed_skills()
+    plant = DemoPlant(seed=_PAST.seed, faults=list(_PAST.faults))
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="factorylm-demo-")))
+        print_line(f"{_PAST.days * 24:g} hours of the plant's past are simulated, then it runs on in real time ...")
+        record(plant, folder, _PAST)
+        past, now = plant.second, asyncio.get_running_loop().time
+        begun = now()
+        skills = {skill.name: skill for skill in found.protocols}
+        running = await stack.enter_async_context(served(plant, skills, lambda: past + now() - begun))
+        scene = Scene(folder=folder, plant=plant, served=running, found=found)
+        scene.plant_file.write_text(running.plant_toml, encoding="utf-8")
+        _tell_where(scene, skills)
+        yield scene
 
 
-@dataclass
-class Walk:
-    """An engineer's first minutes: what is there, how is it, is it well, may I change it, prove it."""
-
-    audit: AuditLog
-    client: Client | None = None
-    calls: int = 0
-    asked: list[str] = field(default_factory=list)
-
-    async def person(self, context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:  # noqa: ARG002
-        """The demo's stand-in for the operator: reads the question aloud and approves."""
-        print_line(f"  the operator is asked: {params.message}   -> approved")
-        self.asked.append(params.message)
-        return types.ElicitResult(action="accept", content={"approve": True})
-
-    async def whole(self) -> None:
-        """All steps, in order."""
-        table = await self.ask("What is in this plant?", "modbus_list_tags", limit=20)
-        rows = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
-        tags = [row["tag"] for row in rows]
-        await self.ask("How is it running?", "modbus_read_tags", tags=tags)
-        numbers = [row["tag"] for row in rows if row["unit"]][:3]
-        await self.ask("Is it steady?", "modbus_sample_tags", tags=numbers, seconds=2, interval_s=0.25)
-        await self.ask("Is the connection sound?", "modbus_diagnose", device=tags[0].split(".")[0])
-        await self._writes(next(row for row in rows if row["writable"] and row["unit"]), rows)
-        self._verified()
-
-    async def _writes(self, writable: dict[str, Any], rows: list[dict[str, Any]]) -> None:
-        locked = next(row["tag"] for row in rows if not row["writable"])
-        await self.ask("Write where the plant file allows none:", "modbus_write_tag", refused=True, tag=locked, value=1)
-        tag = writable["tag"]
-        await self.ask("Write a value outside the limits:", "modbus_write_tag", refused=True, tag=tag, value=1e6)
-        now = (await self._call("modbus_read_tags", tags=[tag])).structured_content["rows"][0][1]
-        receipt = await self.ask("Write a value inside them:", "modbus_write_tag", tag=tag, value=now + 50)
-        if receipt["outcome"] != "written" or not self.asked:
-            raise DemoError(f"the approved write ended as {receipt['outcome']}")
-
-    def _verified(self) -> None:
-        found = self.audit.verify()
-        events = ", ".join(str(entry["event"]) for entry in self.audit.entries())
-        print_line()
-        print_line("Prove what was done:")
-        print_line(f"  audit trail: {found.lines} lines ({events}); chain intact: {str(found.intact).lower()}")
-        if not found.intact:
-            raise DemoError(f"audit line {found.line} {found.message}")
-
-    async def ask(self, question: str, tool: str, *, refused: bool = False, **arguments: Any) -> dict[str, Any]:
-        """Print the question, the call, the answer and what it cost; fail where the outcome is not the expected one."""
-        print_line()
-        print_line(question)
-        print_line(f"  {tool} {_cut(json.dumps(arguments))}")
-        result = await self._call(tool, **arguments)
-        text = "".join(block.text for block in result.content if isinstance(block, types.TextContent))
-        _print_answer(result, text)
-        if result.is_error is not refused:
-            raise DemoError(f"{tool} {'failed' if result.is_error else 'was not refused'}: {text[:300]}")
-        return {} if refused else dict(result.structured_content)
-
-    async def _call(self, tool: str, **arguments: Any) -> types.CallToolResult:
-        assert self.client is not None
-        self.calls += 1
-        result = await self.client.call_tool(tool, arguments)
-        assert isinstance(result, types.CallToolResult)
-        return result
+def _tell_where(scene: Scene, skills: dict[str, ProtocolSkill]) -> None:
+    print_line(f"It speaks {', '.join(skill.title for skill in skills.values())} on 127.0.0.1.")
+    if scene.served.unserved:
+        print_line(f"No installed skill speaks to {', '.join(scene.served.unserved)}; the demo goes on without.")
 
 
-def _print_answer(result: types.CallToolResult, text: str) -> None:
-    """Tables as tables; the rest as the assistant sees it."""
-    answer = result.structured_content
-    if not isinstance(answer, dict) or "columns" not in answer:
-        print_line(f"  {text}")
-        return
-    print_table(answer["columns"], [[_cut(cell) for cell in row] for row in answer["rows"]], indent="  ")
-    rest = {key: value for key, value in answer.items() if key not in ("columns", "rows", "samples") and value}
-    if rest:
-        print_line(f"  {_cut(json.dumps(rest, ensure_ascii=False))}")
-    print_line(f"  ({len(text):,} characters for the assistant)")
-
-
-def _cut(value: Any) -> Any:
-    return value[: _WIDTH - 1] + "…" if isinstance(value, str) and len(value) > _WIDTH else value
-
-
-async def _keep(port: int) -> None:
-    print_line(f"Serving the simulated plant at http://127.0.0.1:{port}/mcp until Ctrl-C.")
-    arguments = [sys.executable, "-m", "factorylm", "serve", "--simulate", "--http", f"127.0.0.1:{port}"]
-    await anyio.run_process(arguments, stdout=None, stderr=None, check=False)
+async def _keep(scene: Scene, port: int) -> None:
+    print_line(
+        f"Running on until Ctrl-C: http://127.0.0.1:{port}/mcp, and the operator's console at http://{_CONSOLE}/"
+    )
+    command = [sys.executable, *scene.serve, "--http", f"127.0.0.1:{port}", "--console", _CONSOLE]
+    await anyio.run_process(command, stdout=None, stderr=None, check=False)

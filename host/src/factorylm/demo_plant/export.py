@@ -73,8 +73,12 @@ class Moves:
 
 def export(folder: Path, story: Story, progress: Progress = lambda _: None) -> dict[str, Any]:
     """Write the files; returns the truth."""
+    return record(DemoPlant(seed=story.seed, faults=list(story.faults)), folder, story, progress)
+
+
+def record(plant: DemoPlant, folder: Path, story: Story, progress: Progress = lambda _: None) -> dict[str, Any]:
+    """Let `plant` live through the story and write what it did; it can go on from there."""
     folder.mkdir(parents=True, exist_ok=True)
-    plant = DemoPlant(seed=story.seed, faults=list(story.faults))
     moves = Moves(per_day=story.moves_per_day, rng=random.Random(story.seed + 1))  # noqa: S311
     events = _write_history(folder / "history.csv", plant, story, moves, progress)
     _write_alarms(folder / "alarms.csv", events)

@@ -92,7 +92,7 @@ async def samples_have_statistics_and_handles(skill: ProtocolSkill) -> None:
         answer = await client.ask(f"{skill.name}_sample_tags", tags=tags, seconds=0.5, interval_s=0.1)
         rows = [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
         assert [row["tag"] for row in rows] == tags
-        assert all(row["count"] >= 2 and row["series"].startswith("series:") for row in rows), rows
+        assert all(row["count"] >= 1 and row["series"].startswith("series:") for row in rows), rows
         assert answer["samples"]["columns"] == ["s", *tags]
 
 

@@ -1,0 +1,65 @@
+"""The one thread that may touch a connection. pycomm3 blocks and must never be shared between threads."""
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass
+class Owner:
+    """Runs jobs one after another; starts with the first and ends with `stop`.
+
+    A daemon thread: a name server that does not answer cannot keep the process from ending.
+    """
+
+    name: str
+    _jobs: "queue.SimpleQueue[Callable[[], None] | None]" = field(default_factory=queue.SimpleQueue)
+    _thread: threading.Thread | None = None
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """The job's result, or what it raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._jobs.put(lambda: _do(job, future, loop))
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
+            self._thread.start()
+        return await future
+
+    def stop(self) -> None:
+        """End after the jobs that wait."""
+        if self._thread is not None:
+            self._thread = None
+            self._jobs.put(None)
+
+    def _work(self) -> None:
+        while job := self._jobs.get():
+            job()
+
+
+def _do(job: Callable[[], T], future: "asyncio.Future[T]", loop: asyncio.AbstractEventLoop) -> None:
+    if future.done():  # cancelled before its turn came
+        return
+    try:
+        result = job()
+    except BaseException as error:  # noqa: BLE001  # it belongs to who waits for the job
+        _tell(loop, future, future.set_exception, error)
+    else:
+        _tell(loop, future, future.set_result, result)
+
+
+def _tell(
+    loop: asyncio.AbstractEventLoop, future: "asyncio.Future[Any]", settle: Callable[[Any], None], what: object
+) -> None:
+    def tell() -> None:
+        if not future.done():
+            settle(what)
+
+    with contextlib.suppress(RuntimeError):  # the loop has closed: nobody waits any more
+        loop.call_soon_threadsafe(tell)
