@@ -1,7 +1,7 @@
 """Many skills in one process: allow-lists, read-only, and a broken skill that costs only itself."""
 
 import pytest
-from factorylm.host import open_host
+from factorylm.host import ToolChoice, open_host
 from factorylm.installed import installed_skills
 from factorylm_schema import UnknownNameError
 from factorylm_skill import AuditLog, DomainSkill, OpenSkill, Settings
@@ -20,11 +20,11 @@ async def test_all_installed_skills_are_one_server_with_their_documents() -> Non
 
 async def test_an_allow_list_keeps_the_named_tools_and_refuses_unknown_ones() -> None:
     skills = installed_skills().chosen(["modbus"])
-    host = open_host(skills, Settings(), version="1", only_tools=["modbus_read_tags"])
+    host = open_host(skills, Settings(), version="1", choice=ToolChoice(only=["modbus_read_*"]))
     async with Client(host.server()) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == ["modbus_read_tags"]
     with pytest.raises(UnknownNameError, match="no tool 'modbus_fly'"):
-        open_host(skills, Settings(), version="1", only_tools=["modbus_fly"])
+        open_host(skills, Settings(), version="1", choice=ToolChoice(only=["modbus_fly"]))
 
 
 def test_a_skill_that_is_not_installed_is_named_with_its_package() -> None:

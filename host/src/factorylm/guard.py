@@ -4,10 +4,9 @@ import getpass
 import hmac
 from dataclasses import dataclass
 
+from factorylm_skill.http import HttpOptions
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-
-from factorylm_skill.http import HttpOptions
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "[::1]"})
 COOKIE = "factorylm_console"

@@ -59,7 +59,9 @@ class PlantWatch:
     def _sound(self) -> Plant:
         plant = self.load()
         if self.plant.devices and not plant.devices:
-            raise PlantFileError([Fault(file=self.path.name, line=1, key="devices", message="no device is named any more")])
+            raise PlantFileError(
+                [Fault(file=self.path.name, line=1, key="devices", message="no device is named any more")]
+            )
         return plant
 
 
@@ -97,4 +99,6 @@ def _tables(path: Path) -> list[Path]:
         return []
     tables = devices.values() if isinstance(devices, dict) else ()
     listed = [table.get("tag_tables", ()) for table in tables if isinstance(table, dict)]
-    return [path.parent / name for names in listed if isinstance(names, list) for name in names if isinstance(name, str)]
+    return [
+        path.parent / name for names in listed if isinstance(names, list) for name in names if isinstance(name, str)
+    ]

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import anyio
 from factorylm_schema import Plant, load_plant
-from factorylm_skill import ApprovalDesk, CallRecord, Settings
+from factorylm_skill import ApprovalDesk, CallRecord, Settings, Skill
 from factorylm_skill.call_record import Observer
-from factorylm_skill.command import add_serving_options, add_write_options, http_from, simulated_plant, write_settings
+from factorylm_skill.command import add_serving_options, add_write_options, http_from, write_settings
 from factorylm_skill.http import HttpOptions
 from factorylm_skill.process import configure_logging, serve
 
@@ -21,6 +22,7 @@ from factorylm.console.serving import add_console_options, console_options, serv
 from factorylm.host import Host, ToolChoice, open_host
 from factorylm.installed import InstalledSkills, installed_skills
 from factorylm.plant_watch import Outcome, PlantWatch
+from factorylm.simulated import simulated
 from factorylm.standstill import Standstill
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ async def _serve(options: argparse.Namespace) -> None:
     found = installed_skills()
     skills = found.chosen(options.skills)
     async with AsyncExitStack() as stack:
-        plant = await plant_of(options, found, stack)
+        plant = await plant_of(options, found, stack, skills)
         settings, board = operators_choice(options, plant)
         choice = ToolChoice(only=options.tool, never=options.no_tool)
         host = open_host(skills, settings, version=version("factorylm"), choice=choice)
@@ -139,14 +141,13 @@ def tell_what_is_missing(board: Board, host: Host, found: InstalledSkills) -> No
         board.noticed("skill left out", f"{name}: {reason}", bad=True)
 
 
-async def plant_of(options: argparse.Namespace, found: InstalledSkills, stack: AsyncExitStack) -> Plant:
-    """The plant file, or every skill's simulator as one plant; they stop with `stack`."""
+async def plant_of(
+    options: argparse.Namespace, found: InstalledSkills, stack: AsyncExitStack, skills: Sequence[Skill] | None = None
+) -> Plant:
+    """The plant file, or the simulators of `skills` (all) as one plant; they stop with `stack`."""
     if options.plant:
         return load_plant(options.plant, found.dialects)
     if not options.simulate:
         return Plant()
-    devices = {}
-    for skill in found.protocols:
-        simulation = await stack.enter_async_context(skill.simulate())
-        devices.update(simulated_plant(simulation.plant_toml, skill).devices)
-    return Plant(name="Simulated plant", devices=devices)
+    wanted = [skill for skill in found.protocols if skills is None or skill in skills]
+    return await simulated(wanted, stack)

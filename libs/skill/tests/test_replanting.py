@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 from factorylm_schema import AlarmEvent, NotConnectedError, UnknownNameError
-from factorylm_skill import ApprovalDesk, Devices, build_server
+from factorylm_skill import ApprovalDesk, Devices, StandingAlarms, build_server
 from factorylm_skill.command import simulated_plant
 from factorylm_skill.log_lines import JsonLines
 from mcp import Client
@@ -101,11 +101,13 @@ async def test_alarms_come_from_the_devices_that_keep_them(skill, settings, memo
             return Told([ALARM][:limit])
 
     horn = Horn()
-    assert await skill.open(settings).alarms() == []
+    assert await skill.open(settings).alarms() == StandingAlarms(alarms=[], keeping=[], unknown=[])
     devices = Devices(settings.plant, lambda _: horn)
-    assert await devices.alarms() == [ALARM]
+    assert devices.health() == {"d": None}
+    assert await devices.alarms() == StandingAlarms(alarms=[ALARM], keeping=["d"], unknown=[])
     horn.read_fails = NotConnectedError("gone")
-    assert await devices.alarms() == []
+    assert await devices.alarms() == StandingAlarms(alarms=[], keeping=["d"], unknown=["d"])
+    assert devices.health() == {"d": False}
 
 
 def test_a_log_line_as_json_holds_what_was_given_and_the_traceback() -> None:

@@ -44,11 +44,11 @@ class Line:
     driver: Driver
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
-    _up: bool = True
+    _up: bool | None = None
 
     @property
-    def up(self) -> bool:
-        """The latest job got an answer."""
+    def up(self) -> bool | None:
+        """The latest job got an answer; None before the first."""
         return self._up
 
     async def run(self, job: Callable[[Driver], Awaitable[T]]) -> T:
@@ -79,11 +79,20 @@ class Line:
 
     def _note(self, *, up: bool, why: str = "") -> None:
         """One log line for the loss, one for the return."""
-        if self._up and not up:
+        if self._up is not False and not up:
             logger.warning("%s: lost: %s", self.device.name, why)
-        elif up and not self._up:
+        elif up and self._up is False:
             logger.warning("%s: answers again", self.device.name)
         self._up = up
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingAlarms:
+    """Which alarms stand; `keeping` are the devices that tell, `unknown` those of them that did not answer."""
+
+    alarms: Sequence[AlarmEvent] = ()
+    keeping: Sequence[str] = ()
+    unknown: Sequence[str] = ()
 
 
 @dataclass
@@ -121,10 +130,14 @@ class Devices:
         """Per device: does it answer; None where nobody has asked yet."""
         return {name: self._lines[name].up if name in self._lines else None for name in self.plant.devices}
 
-    async def alarms(self) -> list[AlarmEvent]:
-        """What every device that keeps alarms says of them; a device that does not answer says nothing."""
-        told = await asyncio.gather(*(self._alarms_of(name) for name in self.plant.devices))
-        return [alarm for alarms in told for alarm in alarms]
+    async def alarms(self) -> StandingAlarms:
+        """What every device that keeps alarms says of them."""
+        keeping = [name for name in self.plant.devices if isinstance(self.line(name).driver, TellsAlarms)]
+        told = await asyncio.gather(*(self._alarms_of(name) for name in keeping))
+        unknown = [name for name, alarms in zip(keeping, told, strict=True) if alarms is None]
+        return StandingAlarms(
+            alarms=[alarm for alarms in told for alarm in alarms or ()], keeping=keeping, unknown=unknown
+        )
 
     async def replant(self, plant: Plant) -> None:
         """Go on with `plant`: unchanged devices keep their connections, of the others nothing is kept."""
@@ -156,15 +169,14 @@ class Devices:
         """Drop every connection."""
         await asyncio.gather(*(line.close() for line in self._lines.values()))
 
-    async def _alarms_of(self, device: str) -> Sequence[AlarmEvent]:
-        line = self.line(device)
-        if not isinstance(line.driver, TellsAlarms):
-            return ()
-        driver = line.driver
+    async def _alarms_of(self, device: str) -> Sequence[AlarmEvent] | None:
+        async def job(driver: Driver) -> Sequence[AlarmEvent]:
+            return (await driver.alarms(_MOST_ALARMS)).alarms if isinstance(driver, TellsAlarms) else ()
+
         try:
-            return (await line.run(lambda _: driver.alarms(_MOST_ALARMS))).alarms
+            return await self.line(device).run(job)
         except DeviceError:
-            return ()
+            return None
 
     async def _read_one(self, device: str, tags: list[Tag]) -> list[Reading]:
         try:

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from factorylm_schema import AlarmEvent, Plant
+from factorylm_schema import Plant
 
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.desk import ApprovalDesk
-from factorylm_skill.devices import Devices
+from factorylm_skill.devices import Devices, StandingAlarms
 from factorylm_skill.shelf import SeriesShelf
 from factorylm_skill.tool import ServedTool
 
@@ -40,8 +40,8 @@ async def _no_devices(_: Plant) -> None:
     return None
 
 
-async def _no_alarms() -> Sequence[AlarmEvent]:
-    return ()
+async def _no_alarms() -> StandingAlarms:
+    return StandingAlarms()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class OpenSkill:
     tools: Sequence[ServedTool]
     devices: Devices | None = None
     replant: Callable[[Plant], Awaitable[None]] = _no_devices
-    alarms: Callable[[], Awaitable[Sequence[AlarmEvent]]] = _no_alarms
+    alarms: Callable[[], Awaitable[StandingAlarms]] = _no_alarms
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 
