@@ -192,19 +192,29 @@ async def test_a_browser_that_was_away_too_long_or_knows_another_server_is_told_
     stream = Stream()
     for number in range(2_100):
         stream.publish("values", number)
-    for last in (1, 9_999):
+    for last in (-1, 1, 9_999):
         follower = stream.follow(last)
         event = await anext(follower)
         await follower.aclose()
         assert (event.kind, event.number) == ("reload", 2_100)
 
 
+def test_a_restarted_server_does_not_go_on_with_the_old_ones_numbers() -> None:
+    before, after = Stream(), Stream()
+    for stream in (before, after):
+        stream.publish("values", 1)
+        stream.publish("values", 2)
+    assert before.number_of(before.last_id) == 2
+    for foreign in (before.last_id, "", "2", f"{after.life}.x", f"{after.life}.-1"):
+        assert after.after(after.number_of(foreign)) is None
+
+
 async def test_events_go_over_the_wire_as_they_happen(board) -> None:
     await board.look()
     events = {event.kind: event for event in board.stream.after(0)}
     assert set(events) == {"alarms", "values", "health", "audit"}
-    number, kind, data = events["values"].wire.split("\n")[:3]
-    assert (number, kind) == (f"id: {events['values'].number}", "event: values")
+    number, kind, data = events["values"].wire("abc").split("\n")[:3]
+    assert (number, kind) == (f"id: abc.{events['values'].number}", "event: values")
     assert json.loads(data.removeprefix("data: "))[0]["tag"] == "d.level"
 
 

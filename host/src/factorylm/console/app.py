@@ -44,8 +44,8 @@ def console_app(board: Board, guard: Guard | None = None) -> Starlette:
         return JSONResponse(await board.snapshot())
 
     async def events(request: Request) -> Response:
-        last = request.headers.get("last-event-id") or request.query_params.get("after", "0")
-        number = int(last) if last.isdigit() else 0
+        last = request.headers.get("last-event-id") or request.query_params.get("after", "")
+        number = board.stream.number_of(last)
         return StreamingResponse(_wire(board, number), media_type="text/event-stream")
 
     async def decide(request: Request) -> Response:
@@ -85,7 +85,7 @@ def metrics_route(board: Board, guard: Guard) -> Route:
 async def _wire(board: Board, number: int) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
     async for event in board.stream.follow(number):
-        yield event.wire
+        yield event.wire(board.stream.life)
 
 
 async def _decided(board: Board, request: Request, by: str) -> Response:

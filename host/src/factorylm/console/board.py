@@ -197,7 +197,7 @@ class Board:
         """Everything, and the number of the last event it contains."""
         audit = await self._audit_told()
         return {
-            "last": self.stream.last,
+            "last": self.stream.last_id,
             "plant": told_to_the_model(self.plant.name) or "Plant",
             "tags": sum(1 for _ in self.plant.tags()),
             "most_tags": MOST_TAGS,

@@ -14,7 +14,8 @@ Told = dict[str, Any]
 
 _AUDIT_LINES = 50
 _MOST_ALARMS = 100
-_LONGEST_NOTICE = 2_000
+_LONGEST_NOTICE = 500
+_MOST_LINES = 20
 _AUDIT_SHOWN = ("n", "time", "event", "tag", "value", "before", "after", "principal", "client", "reason", "by")
 _HIDDEN = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
 
@@ -84,7 +85,8 @@ def _told_alarm(event: AlarmEvent) -> Told:
 
 def told_notice(what: str, text: str, time: datetime, *, bad: bool) -> Told:
     """What the server says of itself."""
-    return {"time": instant(time), "what": what, "text": told_to_the_model(text, _LONGEST_NOTICE), "bad": bad}
+    lines = [told_to_the_model(line, _LONGEST_NOTICE) for line in text.splitlines()[:_MOST_LINES]]
+    return {"time": instant(time), "what": what, "text": "\n".join(lines), "bad": bad}
 
 
 def told_audit(audit: AuditLog) -> Told:
