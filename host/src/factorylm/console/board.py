@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import anyio
 import anyio.to_thread
 from factorylm_schema import FactoryLMError, Plant, Reading, Tag
 from factorylm_skill import (
@@ -39,6 +40,7 @@ _TREND_POINTS = 240
 MOST_TAGS = 400
 _MOST_CALLS = 100
 _MOST_NOTICES = 20
+_FIRST_LOOK_S = 1.0
 # periods without anybody watching: longer than it takes to load the page again
 _FORGOTTEN_AFTER = 10
 
@@ -194,7 +196,13 @@ class Board:
     # -- told to the browser ----------------------------------------------------------------------------
 
     async def snapshot(self) -> Told:
-        """Everything, and the number of the last event it contains."""
+        """Everything, and the number of the last event it contains.
+
+        Where nobody has watched for a while, the devices are asked first, as long as a page may take to appear.
+        """
+        if not self._cells:
+            with anyio.move_on_after(_FIRST_LOOK_S):
+                await self.look()
         audit = await self._audit_told()
         return {
             "last": self.stream.last_id,

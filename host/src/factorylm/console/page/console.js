@@ -117,6 +117,7 @@ const load = async () => {
   showNotices(snapshot.notices);
   showAudit(snapshot.audit);
   part("calls").data = snapshot.calls;
+  document.body.classList.remove("loading");
   return snapshot.last;
 };
 

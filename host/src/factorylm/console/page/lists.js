@@ -61,7 +61,7 @@ export class Audit extends Part {
     if (!lines.length) return [said];
     const rows = lines.map((line) => [
       make("td", { class: "number optional" }, String(line.n)),
-      make("td", { class: "number" }, clock(line.time), make("br"), make("span", { class: "soft" }, day(line.time))),
+      make("td", { class: "number" }, clock(line.time), make("span", { class: "optional soft" }, make("br"), day(line.time))),
       make("td", {}, line.event),
       make("td", {}, line.tag || ""),
       make("td", { class: "number" }, "value" in line ? `${shown(line.before)} → ${shown(line.value)}` : ""),

@@ -19,7 +19,7 @@ td.value .soft { font-weight: 400; }
 .warn { color: var(--flm-warn, orange); }
 .bad { color: var(--flm-bad, red); }
 .warn strong, .bad strong { font-weight: 600; }
-.clamp { display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; }
+.clamp { display: -webkit-box; -webkit-line-clamp: 2; -webkit-box-orient: vertical; overflow: hidden; overflow-wrap: anywhere; }
 .empty { color: var(--flm-soft, GrayText); }
 p { margin: 2px 0; }
 ul { list-style: none; margin: 0; padding: 0; }
@@ -47,7 +47,8 @@ text { fill: var(--flm-soft, GrayText); font-size: 12px; }
 @media (max-width: 620px) {
   .optional { display: none; }
   th, td { padding-right: 8px; }
-  td, td.number { max-width: none; white-space: normal; overflow-wrap: anywhere; }
+  td { max-width: none; overflow-wrap: anywhere; }
+  td.number { max-width: 8.5em; }
 }
 `);
 
