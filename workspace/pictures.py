@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 from factorylm.demo_plant import DemoPlant, PlantFault
 from factorylm.demo_plant.serving import served
 from factorylm.installed import installed_skills
@@ -29,6 +30,7 @@ SCHEMES = {"light": ("#ffffff", "#17212b", "#0b5c7a"), "dark": ("#10161c", "#e8e
 # how much of the demo is shown: its end, where something is changed and proven
 LINES, WIDTH = 46, 118
 HOURS_OF_PAST, TRENDED_S = 11, 40
+_ASSISTANT = types.Implementation(name="your-assistant", version="1")
 
 
 def main() -> int:
@@ -89,7 +91,7 @@ async def _host() -> AsyncIterator[tuple[Client, int]]:
         command = ["-m", "factorylm", "serve", "--plant", str(folder / "plant.toml"), "--allow-writes"]
         command += ["--audit", str(folder / "audit.jsonl"), "--console", f"127.0.0.1:{port}"]
         server = StdioServerParameters(command=sys.executable, args=command)
-        yield await stack.enter_async_context(Client(stdio_client(server))), port
+        yield await stack.enter_async_context(Client(stdio_client(server), client_info=_ASSISTANT)), port
 
 
 async def _ask(client: Client) -> None:
@@ -138,25 +140,26 @@ def demo_pictures() -> None:
 
 def excerpt(lines: list[str]) -> list[str]:
     """The last lines, from the beginning of a question on."""
-    begins = [at for at, line in enumerate(lines) if is_question(line) and len(lines) - at <= LINES]
+    begins = [at for at in questions(lines) if len(lines) - at <= LINES]
     return [
         line if len(line) <= WIDTH else line[: WIDTH - 1] + "…" for line in lines[begins[0] if begins else -LINES :]
     ]
 
 
-def is_question(line: str) -> bool:
-    """The demo's questions stand at the margin."""
-    return line[:1].isupper() and line.endswith(("?", ":"))
+def questions(lines: list[str]) -> list[int]:
+    """Where the demo's questions are: at the margin, above what was called."""
+    return [at for at, line in enumerate(lines[:-1]) if line[:1].isupper() and lines[at + 1].startswith("  ")]
 
 
 def terminal(lines: list[str], ground: str, text: str, accent: str) -> str:
     """Lines of text as a picture that needs no font of its own."""
     step, margin = 17, 16
     height, width = len(lines) * step + 2 * margin, int(WIDTH * 7.85) + 2 * margin
+    asked = questions(lines)
     emphasis = f' fill="{accent}" font-weight="bold"'
     rows = [
         f'<text x="{margin}" y="{margin + step * (at + 1) - 5}"'
-        f"{emphasis if is_question(line) else ''}"
+        f"{emphasis if at in asked else ''}"
         f' xml:space="preserve">{html.escape(line)}</text>'
         for at, line in enumerate(lines)
     ]

@@ -2,6 +2,8 @@
 // `large`, scales are drawn.
 import { Part, clock, measured } from "./parts.js";
 
+const LEAST_SPAN = 0.02;
+
 const draw = (name, attributes, text = "") => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
@@ -35,14 +37,20 @@ export class Trend extends Part {
       svg.setAttribute("aria-label", "no trend yet");
       return [svg];
     }
-    const { low, high, begin, end } = span;
+    const { begin, end } = span;
+    const { low, high } = large ? span : this.calmed(span);
     const seconds = Math.round(end - begin);
-    svg.setAttribute("aria-label", `trend between ${measured(low)} and ${measured(high)} over ${seconds} seconds`);
+    svg.setAttribute("aria-label", `trend between ${measured(span.low)} and ${measured(span.high)} over ${seconds} seconds`);
     const x = (second) => left + pad + ((second - begin) / (end - begin || 1)) * (width - left - 2 * pad);
     const y = (value) => height - below - pad - (high === low ? 0.5 : (value - low) / (high - low)) * (height - below - 2 * pad);
     if (large) svg.append(...this.scales(span, x, y, width, height));
     svg.append(draw("path", { d: route(points, ([second, value]) => `${x(second).toFixed(1)} ${y(value).toFixed(1)}`) }));
     return [svg];
+  }
+  // what moves by less than 2 % is drawn nearly flat: noise must not look like an event
+  calmed({ low, high }) {
+    const missing = Math.max(0, LEAST_SPAN * Math.max(Math.abs(low), Math.abs(high)) - (high - low)) / 2;
+    return { low: low - missing, high: high + missing };
   }
   scales({ low, high, begin, end }, x, y, width, height) {
     const levels = high === low ? [low] : [low, (low + high) / 2, high];
