@@ -25,6 +25,7 @@ usage: ./run COMMAND [ARGUMENTS]
   bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is;
                            bench record NAME also keeps its figures for README.md
   docs [--check]           write the generated parts of the documents anew, or check them
+  pictures                 the pictures that README shows, anew: the console and the demo, light and dark
   build                    every package as a wheel, into dist/; the bill of materials, into build/
   lock [--upgrade]         requirements.lock anew, from what the packages declare
   setup                    only make .venv
@@ -78,6 +79,10 @@ def _docs(arguments: list[str]) -> int:
     return _call(PYTHON, "-m", "workspace.documents", *arguments)
 
 
+def _pictures(arguments: list[str]) -> int:
+    return _call(PYTHON, "-m", "workspace.pictures", *arguments)
+
+
 def _lint(arguments: list[str]) -> int:
     return lint(_call)
 
@@ -123,6 +128,7 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "docs": _docs,
     "lint": _lint,
     "lock": _lock,
+    "pictures": _pictures,
     "setup": _setup,
     "test": _test,
 }

@@ -213,7 +213,7 @@ def test_wrong_usage_is_two(capsys) -> None:
         with pytest.raises(SystemExit) as ended:
             main(wrong)
         assert ended.value.code == 2
-    for name in ("serve", "demo", "read", "connect", "doctor", "audit", "skills"):
+    for name in ("serve", "demo", "read", "connect", "doctor", "audit", "skills", "bundle"):
         with pytest.raises(SystemExit) as ended:
             main([name, "--help"])
         assert ended.value.code == 0

@@ -9,9 +9,10 @@ import httpx2
 import pytest
 from factorylm.console import Board, console_app
 from factorylm.console.stream import Stream
+from factorylm.guard import Guard
 from factorylm.serve import operators_choice
 from factorylm_schema import AlarmEvent, Device, Plant, Reading, Tag
-from factorylm_skill import ApprovalDesk, AuditLog, CallRecord, Devices
+from factorylm_skill import ApprovalDesk, AuditLog, CallRecord, Devices, StandingAlarms
 from factorylm_skill.desk import WriteRequest
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
@@ -63,7 +64,7 @@ def asked(number: int = 1) -> WriteRequest:
 
 
 def browser(board: Board, **options) -> httpx2.AsyncClient:
-    transport = httpx2.ASGITransport(app=console_app(board, **options))
+    transport = httpx2.ASGITransport(app=console_app(board, Guard(**options)))
     return httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8790")
 
 
@@ -73,7 +74,11 @@ OWN = {"Origin": "http://127.0.0.1:8790", "Content-Type": "application/json"}
 async def test_the_snapshot_holds_values_trends_health_alarms_requests_audit_and_calls(board, audit) -> None:
     alarm = AlarmEvent(time=NOW, source="d", name="HI", text=EVIL, active=True, acknowledged=False)
     back = replace_event(alarm, name="LO", active=False)
-    board.alarms = lambda: [alarm, back]
+
+    async def standing() -> StandingAlarms:
+        return StandingAlarms(alarms=[alarm, back], keeping=["d"])
+
+    board.alarms = [standing]
     board.desk.put(asked())
     audit.append("written", tag="d.level", value=2)
     record = CallRecord(
@@ -87,14 +92,14 @@ async def test_the_snapshot_holds_values_trends_health_alarms_requests_audit_and
     assert told["values"][0]["value"] == 1.5
     assert told["trends"]["d.level"] == [[NOW.timestamp(), 1.5]]
     assert told["health"] == {"d": True}
-    assert [(alarm["name"], alarm["state"]) for alarm in told["alarms"]] == [
+    assert [(alarm["name"], alarm["state"]) for alarm in told["alarms"]["alarms"]] == [
         ("HI", "unacknowledged"),
         ("LO", "returned unacknowledged"),
     ]
     assert told["requests"][0]["decision"] == "waiting"
     assert told["audit"]["verdict"] == "1 lines, the chain is intact"
     assert told["calls"][0]["tool"] == "t"
-    hostile = (told["values"][1]["value"], told["alarms"][0]["text"], told["requests"][0]["client"])
+    hostile = (told["values"][1]["value"], told["alarms"]["alarms"][0]["text"], told["requests"][0]["client"])
     assert all(len(text) <= 200 and "\u202e" not in text for text in hostile)
 
 
@@ -143,7 +148,7 @@ async def test_no_other_site_can_decide(board, headers, status) -> None:
 
 
 async def test_a_token_is_demanded_where_one_is_set_and_remembered(board) -> None:
-    async with browser(board, token="s3cret-" * 5) as web:
+    async with browser(board, tokens=(("s3cret-" * 5, "anna"),)) as web:
         assert (await web.get("/")).status_code == 401
         assert (await web.get("/", params={"token": "s3cret-" * 5})).status_code == 200
         assert (await web.get("/api/snapshot")).status_code == 200
@@ -187,18 +192,29 @@ async def test_a_browser_that_was_away_too_long_or_knows_another_server_is_told_
     stream = Stream()
     for number in range(2_100):
         stream.publish("values", number)
-    for last in (1, 9_999):
+    for last in (-1, 1, 9_999):
         follower = stream.follow(last)
         event = await anext(follower)
         await follower.aclose()
         assert (event.kind, event.number) == ("reload", 2_100)
 
 
+def test_a_restarted_server_does_not_go_on_with_the_old_ones_numbers() -> None:
+    before, after = Stream(), Stream()
+    for stream in (before, after):
+        stream.publish("values", 1)
+        stream.publish("values", 2)
+    assert before.number_of(before.last_id) == 2
+    for foreign in (before.last_id, "", "2", f"{after.life}.x", f"{after.life}.-1"):
+        assert after.after(after.number_of(foreign)) is None
+
+
 async def test_events_go_over_the_wire_as_they_happen(board) -> None:
     await board.look()
-    event = board.stream.after(0)[0]
-    number, kind, data = event.wire.split("\n")[:3]
-    assert (number, kind) == ("id: 1", "event: values")
+    events = {event.kind: event for event in board.stream.after(0)}
+    assert set(events) == {"alarms", "values", "health", "audit"}
+    number, kind, data = events["values"].wire("abc").split("\n")[:3]
+    assert (number, kind) == (f"id: abc.{events['values'].number}", "event: values")
     assert json.loads(data.removeprefix("data: "))[0]["tag"] == "d.level"
 
 
@@ -208,8 +224,9 @@ async def test_a_plant_nobody_watches_is_not_read(board) -> None:
     await asyncio.wait([running], timeout=0.05)
     assert board.stream.last == 0
     follower = board.stream.follow(0)
-    event = await asyncio.wait_for(anext(follower), 5)
-    assert event.kind == "values"
+    seen: set[str] = set()
+    while "values" not in seen:
+        seen.add((await asyncio.wait_for(anext(follower), 5)).kind)
     await follower.aclose()
     running.cancel()
 

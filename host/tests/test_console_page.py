@@ -9,10 +9,17 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from factorylm.console import Board
+from factorylm.console.serving import serve_console
+from factorylm_schema import Device, Plant, Reading, Tag
+from factorylm_skill import ApprovalDesk, AuditLog, CallRecord, Devices, StandingAlarms
+from factorylm_skill.desk import WriteRequest
+from factorylm_skill.http import HttpOptions
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from playwright.async_api import Page, async_playwright, expect
@@ -130,7 +137,7 @@ async def test_a_reload_in_the_middle_keeps_the_request_and_two_pages_decide_onc
         await other.get_by_role("button", name="Approve").click()
         await asyncio.wait_for(asking, 20)
         await expect(page.locator("flm-approvals li.waiting")).to_have_count(0)
-        await expect(page.locator("flm-approvals")).to_contain_text("done by")
+        await expect(page.locator("flm-approvals")).to_contain_text("approved and sent by")
 
 
 async def test_a_cut_line_is_said_and_resumed_by_itself(tmp_path: Path) -> None:
@@ -181,6 +188,132 @@ async def console_page_over_two_hosts(tmp_path: Path, port: int) -> AsyncIterato
     await restart.stop()
 
 
+@asynccontextmanager
+async def served(board: Board, port: int) -> AsyncIterator[None]:
+    """The console alone, in this process; `board` outlives it."""
+    serving = asyncio.ensure_future(serve_console(board, HttpOptions(host="127.0.0.1", port=port)))
+    try:
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    await asyncio.sleep(0.02)  # a port has no event to wait on
+                else:
+                    writer.close()
+                    break
+        yield
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving])
+
+
+def small_board(audit: Path) -> Board:
+    tags = {"level": Tag(device="d", name="level", address="level", unit="m")}
+    plant = Plant(name="Shed", devices={"d": Device(name="d", url="memory://d", tags=tags)})
+
+    class Memory:
+        async def read(self, tags: list[Tag]) -> list[Reading]:
+            return [Reading(tag=tag.id, value=1.5, unit="m", time=datetime.now(UTC)) for tag in tags]
+
+        async def close(self) -> None:
+            return None
+
+    board = Board(plant=plant, devices=[Devices(plant, lambda _: Memory())], audit=AuditLog(audit), period_s=0.1)
+    board.desk = ApprovalDesk(clock=lambda: datetime.now(UTC), changed=board.requests_changed)
+    return board
+
+
+def call(tool: str) -> CallRecord:
+    return CallRecord(
+        time=datetime.now(UTC), principal="local", client="c", tool=tool, arguments="{}", outcome="ok", answered=1,
+        seconds=0.1,
+    )  # fmt: skip
+
+
+async def test_a_page_whose_line_was_cut_gets_every_event_it_missed_once_and_in_order(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+    async with AsyncExitStack() as stack:
+        async with served(board, port):
+            page = await stack.enter_async_context(console_page(port))
+            board.called(call("before"))
+            await expect(page.locator("flm-calls")).to_contain_text("before")
+        await expect(page.locator("#line")).to_contain_text("What is shown below is from")
+        await expect(page.locator("body")).to_have_class("lost")
+        for number in range(30):
+            board.called(call(f"missed_{number:02}"))
+        async with served(board, port):
+            await expect(page.locator("#line")).to_have_text("Live", timeout=15_000)
+            board.called(call("after"))
+            await expect(page.locator("flm-calls")).to_contain_text("after")
+            told = await page.locator("flm-calls td:nth-child(2)").all_inner_texts()
+            await page.close()
+    names = [text.split()[0].removesuffix("{}") for text in reversed(told)]
+    assert names == ["before", *(f"missed_{number:02}" for number in range(30)), "after"]
+
+
+async def test_a_write_nobody_decides_counts_down_and_expires_on_the_page(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+    async with served(board, port), console_page(port) as page:
+        now = datetime.now(UTC)
+        board.desk.put(
+            WriteRequest(
+                id="w1", tag="d.level", description="", unit="m", before=1.5, value=1234567.8901, principal="local",
+                client="c", asked=now, expires=now + timedelta(seconds=2.5),
+            )
+        )  # fmt: skip
+        waiting = page.locator("flm-approvals li.waiting")
+        await expect(waiting).to_contain_text("1.5 m → 1234567.8901 m")
+        await expect(waiting).to_contain_text("s left")
+        await expect(page.locator("flm-approvals")).to_contain_text("expired: nobody decided")
+        await expect(waiting).to_have_count(0)
+        await expect(page).to_have_title("FactoryLM console")
+
+
+async def test_an_edited_plant_is_shown_without_loading_the_page_and_said(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+    async with served(board, port), console_page(port) as page:
+        flow = Tag(device="d", name="flow", address="flow")
+        device = board.plant.devices["d"].model_copy(update={"tags": {"flow": flow}})
+        plant = board.plant.model_copy(update={"name": "New shed", "devices": {"d": device}})
+        await board.devices[0].replant(plant)
+        board.replant(plant)
+        board.noticed("plant reloaded", "the edited plant file is in force: 1 devices, 1 tags; changed: d", bad=False)
+        await expect(page.locator("#plant")).to_have_text("New shed")
+        await expect(page.locator("flm-values")).to_contain_text("d.flow")
+        await expect(page.locator("flm-values")).not_to_contain_text("d.level")
+        await expect(page.locator("flm-notices")).to_contain_text("changed: d")
+
+
+async def test_a_broken_trail_and_alarms_nobody_can_know_are_said(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+    board.audit.append("written", tag="d.level", value=1)
+    board.audit.path.write_bytes(board.audit.path.read_bytes().replace(b'"value":1', b'"value":2'))
+
+    async def alarms() -> StandingAlarms:
+        return StandingAlarms(keeping=["d", "e"], unknown=["e"])
+
+    board.alarms = [alarms]
+    async with served(board, port), console_page(port) as page:
+        await expect(page.locator("flm-audit")).to_contain_text("The trail is broken: line 1 was edited")
+        await expect(page.locator("flm-alarms")).to_contain_text("e does not answer: its alarms are not known.")
+        await expect(page.locator("flm-alarms")).to_contain_text("No alarm stands at d.")
+
+
+async def test_a_trend_opens_large_by_keyboard_and_stays_open_while_values_come(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+    async with served(board, port), console_page(port) as page:
+        plot = page.get_by_role("button", name="Trend of d.level")
+        await plot.press("Enter")
+        large = page.locator("flm-trend[large]")
+        line = large.locator("path")
+        before = await line.get_attribute("d")
+        await expect(line).not_to_have_attribute("d", before or "")
+        await expect(plot).to_be_focused()
+        await plot.press("Enter")
+        await expect(large).to_have_count(0)
+
+
 async def test_hostile_names_and_texts_are_shown_inert(tmp_path: Path) -> None:
     port = free_port()
     plant = tmp_path / "plant.toml"
@@ -207,6 +340,12 @@ async def test_nothing_overlaps_and_axe_finds_no_violation(tmp_path: Path, schem
         asking = write(client, 1400)
         await expect(page.locator("flm-approvals li.waiting")).to_be_visible()
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "the page scrolls sideways"
+        cut = (
+            "[...document.querySelectorAll('main *')]"
+            ".flatMap(e => [...(e.shadowRoot?.querySelectorAll('.scroll') || [])])"
+            ".filter(e => e.scrollWidth > e.clientWidth).map(e => e.ariaLabel)"
+        )
+        assert await page.evaluate(cut) == [], "a table is cut off at the side"
         await page.evaluate(axe.read_text(encoding="utf-8"))
         found = await page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})")
         assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from factorylm_skill.command import told_to_the_operator
 
-from factorylm import audit, connect, demo, doctor, read, serve, skills
+from factorylm import audit, bundle, connect, demo, doctor, read, serve, skills
 
 _EXAMPLES = {
     "serve": (serve, "serve installed skills to an assistant", "factorylm serve --plant plant.toml"),
@@ -17,6 +17,7 @@ _EXAMPLES = {
     "doctor": (doctor, "what is installed, reachable, wrong", "factorylm doctor --plant plant.toml"),
     "audit": (audit, "verify or show the audit trail", "factorylm audit verify"),
     "skills": (skills, "the installed skills", "factorylm skills --json"),
+    "bundle": (bundle, "a skill as one file that assistants install", "factorylm bundle modbus --out dist"),
 }
 
 

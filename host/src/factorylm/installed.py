@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 from factorylm_schema import PlantDialect, UnknownNameError
 from factorylm_skill import ProtocolSkill, Skill
@@ -41,9 +41,21 @@ def installed_skills() -> InstalledSkills:
     """Load every installed skill; a broken one costs only itself."""
     skills: dict[str, Skill] = {}
     broken: dict[str, str] = {}
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
+        if point.name in skills or point.name in broken:
+            # whichever came last would speak in the other's name
+            skills.pop(point.name, None)
+            broken[point.name] = "two installed packages announce a skill of this name; uninstall one"
+            continue
         try:
-            skills[point.name] = point.load()
-        except Exception as error:  # noqa: BLE001 (a partner's package may fail in any way)
+            skills[point.name] = _loaded(point)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (a partner's package may fail in any way)
             broken[point.name] = f"{type(error).__name__}: {error}"
     return InstalledSkills(skills=skills, broken=broken)
+
+
+def _loaded(point: EntryPoint) -> Skill:
+    skill: Skill = point.load()
+    if skill.name != point.name:
+        raise ValueError(f"it is announced as {point.name!r} and calls itself {skill.name!r}")
+    return skill

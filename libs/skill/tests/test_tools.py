@@ -1,9 +1,13 @@
 """The tools over a plant in memory, through a real client, in both eras."""
 
 import asyncio
+import sys
+import threading
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import Any
 
+import anyio.to_thread
 import mcp_types as types
 import pytest
 from factorylm_schema import BadReplyError, DeviceTimeoutError, NotConnectedError, Quality
@@ -174,6 +178,47 @@ async def test_a_call_ends_at_its_timeout() -> None:
 
     result = await call(domain(run, timeout_s=0.05))
     assert result.content[0].text == "TIMEOUT: x_do took longer than 0.05 s. Ask for less at once."
+
+
+async def test_a_call_ends_at_its_timeout_also_when_a_thread_of_it_does_not() -> None:
+    release = threading.Event()
+
+    async def run(_: Nothing, __: Call) -> Said:
+        await anyio.to_thread.run_sync(release.wait)
+        return Said(text="too late")
+
+    try:
+        result = await asyncio.wait_for(call(domain(run, timeout_s=0.05)), 10)
+    finally:
+        release.set()
+    assert result.content[0].text.startswith("TIMEOUT: x_do took longer than 0.05 s")
+
+
+async def test_a_tool_that_ends_the_program_ends_only_its_call(caplog) -> None:
+    async def run(_: Nothing, __: Call) -> Said:
+        sys.exit(3)
+
+    assert (await call(domain(run))).content[0].text.startswith("INTERNAL: x_do failed unexpectedly")
+    assert "SystemExit: 3" in caplog.text
+
+
+async def test_a_tool_that_cannot_be_described_is_left_out_of_the_list(caplog) -> None:
+    class Broken:
+        name = "x_broken"
+        timeout_s = 1.0
+
+        @property
+        def listing(self) -> types.Tool:
+            raise RuntimeError("no schema")
+
+    async def run(_: Nothing, __: Call) -> Said:
+        return Said(text="")
+
+    sound = domain(run).open(Settings())
+    server = build_server([replace(sound, tools=[Broken(), *sound.tools])], name="x", title="x", version="1")
+    async with Client(server) as client:
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["x_do"]
+    assert "x_broken cannot be described" in caplog.text
 
 
 async def test_an_answer_too_long_for_a_model_is_refused_with_its_size() -> None:

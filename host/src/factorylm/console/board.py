@@ -1,30 +1,52 @@
 """What the console shows, collected in one place: values, health, alarms, requests, the audit trail, calls."""
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from factorylm_schema import AlarmEvent, Plant, Reading, Tag
-from factorylm_skill import ApprovalDesk, AuditLog, CallRecord, Devices, told_to_the_model
-from factorylm_skill.desk import Decision, WriteRequest
+import anyio
+import anyio.to_thread
+from factorylm_schema import FactoryLMError, Plant, Reading, Tag
+from factorylm_skill import (
+    ApprovalDesk,
+    AuditLog,
+    CallRecord,
+    Devices,
+    OpenSkill,
+    StandingAlarms,
+    told_to_the_model,
+)
 from factorylm_skill.reading_table import instant
 
 from factorylm.console.stream import Stream
+from factorylm.console.told import (
+    NO_ALARMS_YET,
+    NOTHING_RECORDED,
+    Told,
+    told_alarms,
+    told_audit,
+    told_cell,
+    told_notice,
+    told_request,
+)
+from factorylm.metrics import Metrics
 
 _TREND_POINTS = 240
-_MOST_TAGS = 200
+MOST_TAGS = 400
 _MOST_CALLS = 100
-_AUDIT_LINES = 50
-_MOST_ALARMS = 100
+_MOST_NOTICES = 20
+_FIRST_LOOK_S = 1.0
+# periods without anybody watching: longer than it takes to load the page again
+_FORGOTTEN_AFTER = 10
 
-Cell = dict[str, Any]
+AlarmSource = Callable[[], Awaitable[StandingAlarms]]
 
-
-def _no_alarms() -> Sequence[AlarmEvent]:
-    return ()
+logger = logging.getLogger("factorylm")
 
 
 @dataclass
@@ -35,21 +57,32 @@ class Board:
     devices: list[Devices]
     audit: AuditLog | None = None
     desk: ApprovalDesk | None = None
-    alarms: Callable[[], Sequence[AlarmEvent]] = _no_alarms
+    alarms: list[AlarmSource] = field(default_factory=list)
     stream: Stream = field(default_factory=Stream)
+    metrics: Metrics = field(default_factory=Metrics)
     period_s: float = 1.0
-    _cells: dict[str, Cell] = field(default_factory=dict)
+    alarm_period_s: float = 5.0
+    _cells: dict[str, Told] = field(default_factory=dict)
     _trends: dict[str, deque[tuple[float, float | None]]] = field(default_factory=dict)
-    _calls: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_MOST_CALLS))
-    _health: dict[str, bool | None] = field(default_factory=dict)
-    _audited: tuple[int, int] = (0, 0)
-    _alarmed: list[dict[str, Any]] = field(default_factory=list)
+    _calls: deque[Told] = field(default_factory=lambda: deque(maxlen=_MOST_CALLS))
+    _notices: deque[Told] = field(default_factory=lambda: deque(maxlen=_MOST_NOTICES))
+    _looking: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _told: dict[str, Any] = field(default_factory=dict)
+    _audited: tuple[int, int] = (-1, -1)
 
     # -- told ---------------------------------------------------------------------------------------
+
+    def show(self, skills: Iterable[OpenSkill]) -> None:
+        """These skills' devices and alarms."""
+        for skill in skills:
+            self.alarms.append(skill.alarms)
+            if skill.devices:
+                self.devices.append(skill.devices)
 
     def called(self, record: CallRecord) -> None:
         """A tool was called."""
         told = {**asdict(record), "time": instant(record.time), "arguments": told_to_the_model(record.arguments)}
+        self.metrics.called(record)
         self._calls.append(told)
         self.stream.publish("call", told)
 
@@ -57,89 +90,146 @@ class Board:
         """A write was laid on the desk, decided, used or has expired."""
         self.stream.publish("requests", self._requests())
 
+    def noticed(self, what: str, text: str, *, bad: bool) -> None:
+        """Something the operator should know of the server itself."""
+        self._notices.append(told_notice(what, text, datetime.now(UTC), bad=bad))
+        self.stream.publish("notices", list(self._notices))
+
+    def replant(self, plant: Plant) -> None:
+        """The plant file was edited: what is gone is shown no more, and pages load anew."""
+        self.plant = plant
+        known = {tag.id for tag in plant.tags()}
+        self._cells = {tag: cell for tag, cell in self._cells.items() if tag in known}
+        self._trends = {tag: trend for tag, trend in self._trends.items() if tag in known}
+        self.stream.publish("reload", {})
+
     # -- looked at ------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Look once a period while somebody follows; a plant nobody watches is left alone."""
-        while True:
-            if self.stream.followers:
-                await self.look()
-            await asyncio.sleep(self.period_s)
+        """Look once a period while somebody follows; a plant nobody watches is left alone, and soon forgotten.
+
+        Each device is looked at in its own time: one that is down holds up no other.
+        """
+        alone = 0
+        try:
+            while True:
+                alone = 0 if self.stream.followers else alone + 1
+                if not alone:
+                    self._begin_to_look()
+                elif alone == _FORGOTTEN_AFTER:
+                    self._forget()
+                await asyncio.sleep(self.period_s)
+        finally:
+            for task in self._looking.values():
+                task.cancel()
+
+    def _forget(self) -> None:
+        """Who comes next must not take old values for present ones."""
+        self._cells.clear()
+        self._told.pop("alarms", None)
+
+    def _begin_to_look(self) -> None:
+        for device in self.plant.devices:
+            self._in_its_own_time(f"device {device}", partial(self._look_at, device), 0)
+        self._in_its_own_time("alarms", self._look_at_alarms, self.alarm_period_s)
+        self._in_its_own_time("the rest", self._look_at_the_rest, 0)
+
+    def _in_its_own_time(self, what: str, look: Callable[[], Coroutine[Any, Any, None]], pause_s: float) -> None:
+        if what in self._looking:
+            return
+
+        async def looked() -> None:
+            try:
+                await look()
+                await asyncio.sleep(pause_s)
+            except Exception:  # the page must outlive a driver's fault
+                logger.exception("the console cannot show %s", what)
+                await asyncio.sleep(self.alarm_period_s)
+            finally:
+                del self._looking[what]
+
+        self._looking[what] = asyncio.ensure_future(looked())
 
     async def look(self) -> None:
-        """Read all tags, and publish what changed."""
-        tags = list(self.plant.tags())[:_MOST_TAGS]
-        changed = [self._noted(reading, tag) for reading, tag in await self._readings(tags)]
-        self.stream.publish("values", changed)
-        self._look_at_the_rest()
+        """Read all tags and alarms once, and publish what changed."""
+        await asyncio.gather(*(self._look_at(device) for device in self.plant.devices), self._look_at_alarms())
+        await self._look_at_the_rest()
 
-    async def _readings(self, tags: Sequence[Tag]) -> list[tuple[Reading, Tag]]:
-        parts = [(d, [tag for tag in tags if tag.device in d.plant.devices]) for d in self.devices]
-        answers = await asyncio.gather(*(devices.read(part) for devices, part in parts if part))
-        found = {reading.tag: reading for answer in answers for reading in answer}
-        return [(found[tag.id], tag) for tag in tags if tag.id in found]
+    async def _look_at(self, device: str) -> None:
+        shown = list(self.plant.tags())[:MOST_TAGS]
+        tags = [tag for tag in shown if tag.device == device]
+        devices = next((found for found in self.devices if device in found.plant.devices), None)
+        if devices is None or not tags:
+            return
+        try:
+            readings = await devices.read(tags)
+        except FactoryLMError:
+            return  # the plant file was edited in between
+        cells = [self._noted(reading, tag) for reading, tag in zip(readings, tags, strict=True)]
+        self.stream.publish("values", cells)
 
-    def _noted(self, reading: Reading, tag: Tag) -> Cell:
-        number = isinstance(reading.value, int | float) and not isinstance(reading.value, bool)
-        if number:
-            trend = self._trends.setdefault(tag.id, deque(maxlen=_TREND_POINTS))
-            trend.append((reading.time.timestamp(), float(reading.value or 0)))
-        elif tag.id in self._trends:
-            self._trends[tag.id].append((reading.time.timestamp(), None))
-        value = told_to_the_model(reading.value) if isinstance(reading.value, str) else reading.value
-        cell: Cell = {
-            "tag": tag.id,
-            "value": value,
-            "unit": tag.unit,
-            "quality": reading.quality.value,
-            "problem": told_to_the_model(reading.problem),
-            "time": instant(reading.time),
-            "description": told_to_the_model(tag.description),
-        }
-        self._cells[tag.id] = cell
-        return cell
+    async def _look_at_alarms(self) -> None:
+        answers = await asyncio.gather(*(source() for source in self.alarms))
+        self._publish_changed("alarms", told_alarms(answers))
 
-    def _look_at_the_rest(self) -> None:
-        health = self._present_health()
-        if health != self._health:
-            self._health = health
-            self.stream.publish("health", health)
+    async def _look_at_the_rest(self) -> None:
+        self._publish_changed("health", self.health())
+        if self.desk:
+            self.desk.requests()  # what has expired is told by the desk
         if self._audit_size() != self._audited:
-            self._audited = self._audit_size()
-            self.stream.publish("audit", self._audit_told())
-        alarms = self._alarms_told()
-        if alarms != self._alarmed:
-            self._alarmed = alarms
-            self.stream.publish("alarms", alarms)
+            self._publish_changed("audit", await self._audit_told())
+
+    def _publish_changed(self, kind: str, told: Any) -> None:
+        if self._told.get(kind) != told:
+            self._told[kind] = told
+            self.stream.publish(kind, told)
+
+    def _noted(self, reading: Reading, tag: Tag) -> Told:
+        value = reading.value
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number or tag.id in self._trends:
+            trend = self._trends.setdefault(tag.id, deque(maxlen=_TREND_POINTS))
+            trend.append((reading.time.timestamp(), float(value) if number and value is not None else None))
+        self._cells[tag.id] = told_cell(reading, tag)
+        return self._cells[tag.id]
 
     # -- told to the browser ----------------------------------------------------------------------------
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything, and the number of the last event it contains."""
+    async def snapshot(self) -> Told:
+        """Everything, and the number of the last event it contains.
+
+        Where nobody has watched for a while, the devices are asked first, as long as a page may take to appear.
+        """
+        if not self._cells:
+            with anyio.move_on_after(_FIRST_LOOK_S):
+                await self.look()
+        audit = await self._audit_told()
         return {
-            "last": self.stream.last,
+            "last": self.stream.last_id,
             "plant": told_to_the_model(self.plant.name) or "Plant",
-            "values": list(self._cells.values()),
+            "tags": sum(1 for _ in self.plant.tags()),
+            "most_tags": MOST_TAGS,
+            "values": [self._cells[tag.id] for tag in self.plant.tags() if tag.id in self._cells],
             "trends": {tag: list(points) for tag, points in self._trends.items()},
-            "health": self._present_health(),
-            "alarms": self._alarms_told(),
+            "health": self.health(),
+            "alarms": self._told.get("alarms", NO_ALARMS_YET),
             "requests": self._requests(),
-            "audit": self._audit_told(),
+            "audit": audit,
             "calls": list(self._calls),
+            "notices": list(self._notices),
             "now": instant(datetime.now(UTC)),
         }
 
-    def _present_health(self) -> dict[str, bool | None]:
+    def health(self) -> dict[str, bool | None]:
+        """Per device: does it answer; None where nobody has asked yet."""
         return {name: up for devices in self.devices for name, up in devices.health().items()}
 
-    def _requests(self) -> list[dict[str, Any]]:
-        return [_told_request(*entry) for entry in self.desk.requests()] if self.desk else []
+    def waiting(self) -> int:
+        """How many writes wait for a person."""
+        return sum(told["decision"] == "waiting" for told in self._requests())
 
-    def _alarms_told(self) -> list[dict[str, Any]]:
-        """Each alarm's latest state, the active ones first, then the most severe, then the newest."""
-        latest = {(event.source, event.name): event for event in self.alarms()}
-        ordered = sorted(latest.values(), key=lambda e: (not e.active, -e.severity, -e.time.timestamp()))
-        return [_told_alarm(event) for event in ordered[:_MOST_ALARMS]]
+    def _requests(self) -> list[Told]:
+        return [told_request(*entry) for entry in self.desk.requests()] if self.desk else []
 
     def _audit_size(self) -> tuple[int, int]:
         if self.audit is None or not self.audit.path.exists():
@@ -147,33 +237,13 @@ class Board:
         found = self.audit.path.stat()
         return found.st_size, found.st_mtime_ns
 
-    def _audit_told(self) -> dict[str, Any]:
+    async def _audit_told(self) -> Told:
+        """The trail and its verdict; verified again when the file has changed, beside the event loop."""
         if self.audit is None:
-            return {"lines": [], "verdict": "Writes are not allowed, so nothing is recorded.", "intact": True}
-        found = self.audit.verify()
-        verdict = f"{found.lines} lines, the chain is intact" if found.intact else f"line {found.line} {found.message}"
-        lines = [_told_line(entry) for entry in self.audit.entries()[-_AUDIT_LINES:]]
-        return {"lines": lines[::-1], "verdict": verdict, "intact": found.intact}
-
-
-def _told_request(request: WriteRequest, decision: Decision, by: str) -> dict[str, Any]:
-    told = {key: told_to_the_model(v) if isinstance(v, str) else v for key, v in asdict(request).items()}
-    times = {"asked": instant(request.asked), "expires": instant(request.expires)}
-    return {**told, **times, "decision": decision.value, "by": told_to_the_model(by)}
-
-
-def _told_alarm(event: AlarmEvent) -> dict[str, Any]:
-    return {
-        "time": instant(event.time),
-        "source": told_to_the_model(event.source),
-        "name": told_to_the_model(event.name),
-        "text": told_to_the_model(event.text),
-        "severity": event.severity,
-        "active": event.active,
-        "state": event.state.value,
-    }
-
-
-def _told_line(entry: dict[str, Any]) -> dict[str, Any]:
-    shown = ("n", "time", "event", "tag", "value", "before", "after", "principal", "client", "reason", "by")
-    return {k: told_to_the_model(v) if isinstance(v := entry[k], str) else v for k in shown if k in entry}
+            return NOTHING_RECORDED
+        size = self._audit_size()
+        if size != self._audited or "verified" not in self._told:
+            self._told["verified"] = await anyio.to_thread.run_sync(told_audit, self.audit)
+            self._audited = size
+        verified: Told = self._told["verified"]
+        return verified

@@ -31,14 +31,13 @@ def console_options(options: argparse.Namespace) -> HttpOptions | None:
 
 async def serve_console(board: Board, options: HttpOptions) -> None:
     """Serve the page and keep the board up to date until cancelled."""
-    from factorylm.console.app import LOOPBACK, console_app
+    from factorylm.console.app import console_app
+    from factorylm.guard import Guard
 
-    hosts = frozenset(host.rsplit(":", 1)[0] for host in options.allowed_hosts) | LOOPBACK
-    token = options.tokens[0][0] if options.tokens else ""
     scheme = "https" if options.certificate else "http"
     # stdout belongs to the protocol
     sys.stderr.write(f"console: {scheme}://{options.host}:{options.port}/\n")
     async with anyio.create_task_group() as group:
         group.start_soon(board.run)
-        await serve_app(console_app(board, hosts=hosts, token=token), options)
+        await serve_app(console_app(board, Guard.of(options)), options)
         group.cancel_scope.cancel()

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import secrets
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
 _REMEMBERED = 2_000
+FORGOTTEN = -1
 
 
 @dataclass(frozen=True)
@@ -18,10 +20,9 @@ class Event:
     kind: str
     data: Any
 
-    @property
-    def wire(self) -> str:
+    def wire(self, life: str) -> str:
         """As server-sent event."""
-        return f"id: {self.number}\nevent: {self.kind}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n"
+        return f"id: {life}.{self.number}\nevent: {self.kind}\ndata: {json.dumps(self.data, ensure_ascii=False)}\n\n"
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Stream:
 
     last: int = 0
     followers: int = 0
+    # a browser that comes back after a restart must not take the new server's events for the old one's
+    life: str = field(default_factory=lambda: secrets.token_hex(4))
     _events: deque[Event] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _fresh: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -40,9 +43,19 @@ class Stream:
         self._fresh.set()
         self._fresh = asyncio.Event()
 
+    @property
+    def last_id(self) -> str:
+        """Names the last event, for `number_of`."""
+        return f"{self.life}.{self.last}"
+
+    def number_of(self, event_id: str) -> int:
+        """The number in an id of this stream; another server's, or nonsense, is as good as long forgotten."""
+        life, _, number = event_id.partition(".")
+        return int(number) if life == self.life and number.isdecimal() else FORGOTTEN
+
     def after(self, number: int) -> list[Event] | None:
         """The events after `number`; None when some of them are forgotten, so that a snapshot is needed."""
-        if number > self.last or (self._events and number < self._events[0].number - 1):
+        if number == FORGOTTEN or number > self.last or (self._events and number < self._events[0].number - 1):
             return None
         return [event for event in self._events if event.number > number]
 

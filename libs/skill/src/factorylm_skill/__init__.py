@@ -9,7 +9,7 @@ from factorylm_skill.call import Call
 from factorylm_skill.call_record import CallRecord
 from factorylm_skill.command import run_skill, skill_server
 from factorylm_skill.desk import ApprovalDesk
-from factorylm_skill.devices import Devices
+from factorylm_skill.devices import Devices, StandingAlarms
 from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver, Samples
 from factorylm_skill.engineering import to_raw, to_reading
 from factorylm_skill.faults import FaultKind, FaultSwitches
@@ -48,6 +48,7 @@ __all__ = [
     "Signal",
     "Simulation",
     "Skill",
+    "StandingAlarms",
     "Tool",
     "build_server",
     "page",

@@ -30,7 +30,7 @@ def run_skill(skill: Skill, argv: Sequence[str] | None = None) -> int:
     """The main of a skill's console script; returns the exit code."""
     parser = skill_parser(skill)
     options = parser.parse_args(argv)
-    configure_logging(options.log_level)
+    configure_logging(options.log_level, options.log_format)
     return told_to_the_operator(lambda: anyio.run(_serve_skill, skill, options))
 
 
@@ -108,6 +108,7 @@ def add_serving_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate")
     group.add_argument("--tls-key", type=Path, metavar="FILE", help="and this key")
     group.add_argument("--log-level", default="WARNING", choices=["DEBUG", "INFO", "WARNING", "ERROR"])
+    group.add_argument("--log-format", default="text", choices=["text", "json"], help="of the log lines on stderr")
 
 
 def http_from(options: argparse.Namespace) -> HttpOptions | None:

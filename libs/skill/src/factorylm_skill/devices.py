@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from factorylm_schema import (
+    AlarmEvent,
     Device,
     DeviceError,
     DeviceTimeoutError,
@@ -19,7 +20,7 @@ from factorylm_schema import (
     Tag,
 )
 
-from factorylm_skill.driver import Connects, Driver
+from factorylm_skill.driver import Connects, Driver, TellsAlarms
 from factorylm_skill.untrusted import told_to_the_model
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ logger = logging.getLogger("factorylm")
 
 # less than a process has after SIGTERM (process.py)
 _FAREWELL_S = 1.0
+_MOST_ALARMS = 200
 
 
 @dataclass
@@ -42,11 +44,11 @@ class Line:
     driver: Driver
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _jobs: set[asyncio.Task[object]] = field(default_factory=set)
-    _up: bool = True
+    _up: bool | None = None
 
     @property
-    def up(self) -> bool:
-        """The latest job got an answer."""
+    def up(self) -> bool | None:
+        """The latest job got an answer; None before the first."""
         return self._up
 
     async def run(self, job: Callable[[Driver], Awaitable[T]]) -> T:
@@ -56,10 +58,10 @@ class Line:
         task.add_done_callback(self._jobs.discard)
         return await asyncio.shield(task)
 
-    async def close(self) -> None:
-        """Let what is under way end, if it ends soon; drop the connection."""
+    async def close(self, patience_s: float | None = _FAREWELL_S) -> None:
+        """Let what is under way end, if it ends soon (None: in its own time); drop the connection."""
         if self._jobs:
-            await asyncio.wait(self._jobs, timeout=_FAREWELL_S)
+            await asyncio.wait(self._jobs, timeout=patience_s)
         for task in list(self._jobs):
             task.cancel()
         await asyncio.gather(*self._jobs, return_exceptions=True)
@@ -77,11 +79,20 @@ class Line:
 
     def _note(self, *, up: bool, why: str = "") -> None:
         """One log line for the loss, one for the return."""
-        if self._up and not up:
+        if self._up is not False and not up:
             logger.warning("%s: lost: %s", self.device.name, why)
-        elif up and not self._up:
+        elif up and self._up is False:
             logger.warning("%s: answers again", self.device.name)
         self._up = up
+
+
+@dataclass(frozen=True, kw_only=True)
+class StandingAlarms:
+    """Which alarms stand; `keeping` are the devices that tell, `unknown` those of them that did not answer."""
+
+    alarms: Sequence[AlarmEvent] = ()
+    keeping: Sequence[str] = ()
+    unknown: Sequence[str] = ()
 
 
 @dataclass
@@ -119,6 +130,24 @@ class Devices:
         """Per device: does it answer; None where nobody has asked yet."""
         return {name: self._lines[name].up if name in self._lines else None for name in self.plant.devices}
 
+    async def alarms(self) -> StandingAlarms:
+        """What every device that keeps alarms says of them."""
+        keeping = [name for name in self.plant.devices if isinstance(self.line(name).driver, TellsAlarms)]
+        told = await asyncio.gather(*(self._alarms_of(name) for name in keeping))
+        unknown = [name for name, alarms in zip(keeping, told, strict=True) if alarms is None]
+        return StandingAlarms(
+            alarms=[alarm for alarms in told for alarm in alarms or ()], keeping=keeping, unknown=unknown
+        )
+
+    async def replant(self, plant: Plant) -> None:
+        """Go on with `plant`: unchanged devices keep their connections, of the others nothing is kept."""
+        kept = {name for name, device in plant.devices.items() if self.plant.devices.get(name) == device}
+        gone = [self._lines.pop(name) for name in list(self._lines) if name not in kept]
+        self._last = {tag: last for tag, last in self._last.items() if tag.split(".")[0].split("/")[0] in kept}
+        self.plant = plant
+        # a call that has begun still gets its answer from the old line
+        await asyncio.gather(*(line.close(patience_s=None) for line in gone))
+
     def problem(self, reading: Reading) -> Problem:
         """A reading that is not good, with the tag's last good value where there is one."""
         last = self._last.get(reading.tag)
@@ -139,6 +168,15 @@ class Devices:
     async def close(self) -> None:
         """Drop every connection."""
         await asyncio.gather(*(line.close() for line in self._lines.values()))
+
+    async def _alarms_of(self, device: str) -> Sequence[AlarmEvent] | None:
+        async def job(driver: Driver) -> Sequence[AlarmEvent]:
+            return (await driver.alarms(_MOST_ALARMS)).alarms if isinstance(driver, TellsAlarms) else ()
+
+        try:
+            return await self.line(device).run(job)
+        except DeviceError:
+            return None
 
     async def _read_one(self, device: str, tags: list[Tag]) -> list[Reading]:
         try:

@@ -8,7 +8,7 @@ the next call. It never answers a question with another question's reply.
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol, runtime_checkable
 
-from factorylm_schema import Device, Diagnosis, Identity, Reading, Tag, Value
+from factorylm_schema import AlarmEvent, Device, Diagnosis, Identity, Reading, Tag, Value
 from pydantic import BaseModel, ConfigDict
 
 
@@ -74,6 +74,24 @@ class Samples(Protocol):
 
     def sample(self, tags: Sequence[Tag], interval_s: float) -> AsyncIterator[list[Reading]]:
         """Readings as they come, until the iterator is closed."""
+        ...
+
+
+class AlarmsFound(Protocol):
+    """What a device said of its alarms."""
+
+    @property
+    def alarms(self) -> Sequence[AlarmEvent]:
+        """The latest state of each alarm that stands."""
+        ...
+
+
+@runtime_checkable
+class TellsAlarms(Protocol):
+    """A driver whose device keeps a list of standing alarms."""
+
+    async def alarms(self, limit: int) -> AlarmsFound:
+        """At most `limit`, the most severe first."""
         ...
 
 

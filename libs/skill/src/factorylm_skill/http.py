@@ -20,6 +20,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.routing import Route
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _SHORTEST_TOKEN = 24
@@ -105,9 +106,9 @@ def http_app(server: Server[Any], options: HttpOptions, **transport: Any) -> "St
     return server.streamable_http_app(host=options.host, **transport)
 
 
-async def serve_http(server: Server[Any], options: HttpOptions) -> None:
-    """Serve until cancelled."""
-    await serve_app(http_app(server, options), options)
+async def serve_http(server: Server[Any], options: HttpOptions, routes: "Sequence[Route]" = ()) -> None:
+    """Serve until cancelled; `routes` stand beside /mcp and guard themselves."""
+    await serve_app(http_app(server, options, custom_starlette_routes=list(routes)), options)
 
 
 async def serve_app(app: "Starlette", options: HttpOptions) -> None:
@@ -122,6 +123,8 @@ async def serve_app(app: "Starlette", options: HttpOptions) -> None:
 
     config = uvicorn.Config(
         app,
+        # its lines go where ours go, in our form, and never to stdout
+        log_config=None,
         log_level="warning",
         ssl_certfile=options.certificate,
         ssl_keyfile=options.key,

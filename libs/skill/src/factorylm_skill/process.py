@@ -1,33 +1,36 @@
 """A server's life as a process: stdio or HTTP, a clean end on EOF, SIGTERM and SIGINT, a clean stdout."""
 
-import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.server import Server
 
 from factorylm_skill.http import HttpOptions, serve_http
+from factorylm_skill.log_lines import configure_logging
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+__all__ = ["configure_logging", "serve"]
 
 # After the lifespan has ended only the thread that waits for stdin is left; it cannot be woken (python-sdk #3551)
 _LAST_SECONDS = 2.0
 
 
-def configure_logging(level: str = "WARNING") -> None:
-    """Log lines go to stderr, never to stdout, which belongs to the protocol."""
-    logging.basicConfig(stream=sys.stderr, level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+async def serve(server: Server[Any], http: HttpOptions | None = None, routes: "Sequence[Route]" = ()) -> None:
+    """Serve until the client goes or a signal comes; the server's lifespan always ends properly.
 
-
-async def serve(server: Server[Any], http: HttpOptions | None = None) -> None:
-    """Serve until the client goes or a signal comes; the server's lifespan always ends properly."""
+    `routes` are served beside /mcp, where HTTP is served.
+    """
     if http is None:
         await _until_signal(lambda: _serve_stdio(server))
     else:
-        await _until_signal(lambda: serve_http(server, http))
+        await _until_signal(lambda: serve_http(server, http, routes))
 
 
 async def _serve_stdio(server: Server[Any]) -> None:

@@ -1,9 +1,9 @@
 """A protocol skill as one value: its driver, texts and simulator. The tools are the same in every protocol."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from factorylm_schema import PlantDialect
+from factorylm_schema import Plant, PlantDialect
 
 from factorylm_skill.devices import Devices
 from factorylm_skill.driver import Connects
@@ -49,12 +49,17 @@ class ProtocolSkill:
         if self.browses:
             tools.append(browse_tool(self.name, devices, self.browses))
         tools.extend(self.more_tools(devices, settings))
+
+        async def replant(plant: Plant) -> None:
+            await devices.replant(plant.only(self.dialect.schemes))
+
+        reading = OpenSkill(tools=tools, devices=devices, replant=replant, alarms=devices.alarms, close=devices.close)
         if not settings.allow_writes:
-            return OpenSkill(tools=tools, devices=devices, close=devices.close)
+            return reading
         gate = write_gate(devices, settings)
 
         async def close() -> None:
             await gate.finish()
             await devices.close()
 
-        return OpenSkill(tools=[*tools, gate.tool(self.name)], devices=devices, close=close)
+        return replace(reading, tools=[*tools, gate.tool(self.name)], close=close)

@@ -11,7 +11,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
-from factorylm_skill.boundary import call_tool, named
+from factorylm_skill.boundary import call_tool, listings, named
 from factorylm_skill.call import Call
 from factorylm_skill.call_record import CallRecord, Observer
 from factorylm_skill.skill import OpenSkill
@@ -45,7 +45,7 @@ def build_server(
     async def list_tools(
         _: ServerRequestContext[Any], __: types.PaginatedRequestParams | None
     ) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.listing for tool in tools.values()])
+        return types.ListToolsResult(tools=list(listings(tools.values())))
 
     async def on_call(
         context: ServerRequestContext[Any], params: types.CallToolRequestParams

@@ -9,7 +9,7 @@ from factorylm_schema import Plant
 
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.desk import ApprovalDesk
-from factorylm_skill.devices import Devices
+from factorylm_skill.devices import Devices, StandingAlarms
 from factorylm_skill.shelf import SeriesShelf
 from factorylm_skill.tool import ServedTool
 
@@ -36,12 +36,25 @@ async def _nothing_to_close() -> None:
     return None
 
 
+async def _no_devices(_: Plant) -> None:
+    return None
+
+
+async def _no_alarms() -> StandingAlarms:
+    return StandingAlarms()
+
+
 @dataclass(frozen=True, kw_only=True)
 class OpenSkill:
-    """A skill ready to serve: its tools, and how to let go of what they hold."""
+    """A skill ready to serve: its tools, and how to let go of what they hold.
+
+    `replant` takes over a plant file that changed while the server runs; `alarms` tells which alarms stand now.
+    """
 
     tools: Sequence[ServedTool]
     devices: Devices | None = None
+    replant: Callable[[Plant], Awaitable[None]] = _no_devices
+    alarms: Callable[[], Awaitable[StandingAlarms]] = _no_alarms
     close: Callable[[], Awaitable[None]] = _nothing_to_close
 
 

@@ -213,7 +213,10 @@ class WriteGate:
     # -- the fifth lock: sent once, read back, recorded -----------------------------------------
 
     async def _write(self, asked: WriteTag, plan: Plan, who: dict[str, Any]) -> WriteAnswer:
+        # the plant file may have changed while a person decided: the limits of now hold
         tag = self.devices.plant.tag(asked.tag)
+        if wrong := judge_value(tag, asked.value):
+            raise WriteRefusedError(wrong, hint="Ask the operator if the plant file should allow it")
         async with self._one_writer:
             # judged again under the lock: two approved writes must not pass one rate limit together
             before = await self._judged_change(tag, asked.value)

@@ -1,24 +1,75 @@
 // Wires the page to the host: one snapshot, then events; after a cut the browser resumes where it was.
 import "./elements.js";
+import { clock } from "./parts.js";
+import { markOf } from "./values.js";
 
 const MOST_POINTS = 240;
 const part = (name) => document.querySelector(`flm-${name}`);
-const line = document.getElementById("line");
-const find = document.getElementById("find");
-const section = document.getElementById("requests-section");
-const state = { cells: new Map(), trends: {}, calls: [] };
+const element = (id) => document.getElementById(id);
+const state = { cells: new Map(), trends: {}, calls: [], health: {}, tags: 0, mostTags: 0, heard: 0 };
+
+const say = (text) => { if (element("line").textContent !== text) element("line").textContent = text; };
+const lost = (text) => {
+  document.body.classList.add("lost");
+  say(state.heard ? `${text} What is shown below is from ${clock(new Date(state.heard).toISOString())}.` : text);
+};
+const live = () => {
+  document.body.classList.remove("lost");
+  say("Live");
+};
+const heardNow = () => {
+  state.heard = Date.now();
+  element("clock").textContent = clock(new Date().toISOString());
+};
 
 const showValues = () => {
-  const word = find.value.trim().toLowerCase();
-  const cells = [...state.cells.values()].filter((cell) => `${cell.tag} ${cell.description}`.toLowerCase().includes(word));
-  part("values").data = { cells, trends: state.trends };
+  const word = element("find").value.trim().toLowerCase();
+  const onlyProblems = element("problems").checked;
+  const fits = (cell) => `${cell.tag} ${cell.description}`.toLowerCase().includes(word) && !(onlyProblems && markOf(cell.quality) === "good");
+  const cells = [...state.cells.values()].filter(fits);
+  const nothing = state.cells.size ? (word ? "No tag of that name." : "Every value is good.") : "";
+  part("values").data = { cells, trends: state.trends, nothing };
+  element("more").hidden = state.tags <= state.mostTags;
+  element("more").textContent = `The first ${state.mostTags} of ${state.tags} tags are shown here; an assistant, and factorylm read, reach all.`;
+};
+
+const showHealth = () => {
+  const devices = Object.entries(state.health).map(([device, up]) => ({ device, up, tags: 0, good: 0, problem: "" }));
+  const byName = new Map(devices.map((entry) => [entry.device, entry]));
+  for (const cell of state.cells.values()) {
+    const entry = byName.get(cell.tag.split(".")[0].split("/")[0]);
+    if (!entry) continue;
+    const good = markOf(cell.quality) === "good";
+    entry.tags += 1;
+    entry.good += good ? 1 : 0;
+    if (!good) entry.problem ||= cell.problem;
+  }
+  if (JSON.stringify(part("health").data) !== JSON.stringify(devices)) part("health").data = devices;
 };
 
 const showRequests = (requests) => {
-  const waiting = requests.filter((request) => request.decision === "waiting").length;
-  section.classList.toggle("waiting", waiting > 0);
-  document.title = waiting ? `(${waiting}) FactoryLM console` : "FactoryLM console";
+  const waiting = requests.filter((request) => request.decision === "waiting");
+  element("requests-section").classList.toggle("waiting", waiting.length > 0);
+  document.title = waiting.length ? `(${waiting.length}) FactoryLM console` : "FactoryLM console";
+  const said = waiting.length ? `${waiting.length} writes wait for your decision` : "";
+  if (element("news").textContent !== said) element("news").textContent = said;
   part("approvals").data = requests;
+};
+
+const showAlarms = (told) => {
+  const active = told.alarms.filter((alarm) => alarm.active).length;
+  element("alarms-title").textContent = active ? `Alarms (${active} active)` : "Alarms";
+  part("alarms").data = told;
+};
+
+const showNotices = (notices) => {
+  element("notices-section").hidden = !notices.length;
+  part("notices").data = notices;
+};
+
+const showAudit = (audit) => {
+  element("audit-section").classList.toggle("broken", !audit.intact);
+  part("audit").data = audit;
 };
 
 const note = (cell) => {
@@ -27,22 +78,23 @@ const note = (cell) => {
     points.push([Date.parse(cell.time) / 1000, typeof cell.value === "number" ? cell.value : null]);
     if (points.length > MOST_POINTS) points.shift();
   }
-  const known = state.cells.has(cell.tag);
+  const known = state.cells.get(cell.tag);
   state.cells.set(cell.tag, cell);
-  return known;
+  return known !== undefined && markOf(known.quality) === markOf(cell.quality);
 };
 
 const heard = {
   values(cells) {
-    const allKnown = cells.map(note).every(Boolean);
-    if (!allKnown) showValues();
+    const sameRows = cells.map(note).every(Boolean);
+    if (!sameRows) showValues();
     else for (const cell of cells) part("values").update(cell, state.trends[cell.tag] || []);
-    line.textContent = `Live · ${new Date().toLocaleTimeString()}`;
+    showHealth();
   },
-  health: (health) => { part("health").data = health; },
-  alarms: (alarms) => { part("alarms").data = alarms; },
+  health(health) { state.health = health; showHealth(); },
+  alarms: showAlarms,
   requests: showRequests,
-  audit: (audit) => { part("audit").data = audit; },
+  audit: showAudit,
+  notices: showNotices,
   call(call) {
     state.calls = [...state.calls, call].slice(-100);
     part("calls").data = state.calls;
@@ -50,50 +102,62 @@ const heard = {
 };
 
 const load = async () => {
-  const snapshot = await (await fetch("api/snapshot")).json();
-  document.getElementById("plant").textContent = snapshot.plant;
+  const answer = await fetch("api/snapshot");
+  if (!answer.ok) throw new Error((await answer.json()).title);
+  const snapshot = await answer.json();
+  // deadlines are counted by the server's clock, not by this machine's
+  part("approvals").skew = Date.parse(snapshot.now) - Date.now();
+  element("plant").textContent = snapshot.plant;
+  Object.assign(state, { trends: snapshot.trends, calls: snapshot.calls, health: snapshot.health, tags: snapshot.tags, mostTags: snapshot.most_tags });
   state.cells = new Map(snapshot.values.map((cell) => [cell.tag, cell]));
-  state.trends = snapshot.trends;
-  state.calls = snapshot.calls;
   showValues();
+  showHealth();
   showRequests(snapshot.requests);
-  part("alarms").data = snapshot.alarms;
-  part("health").data = snapshot.health;
-  part("audit").data = snapshot.audit;
+  showAlarms(snapshot.alarms);
+  showNotices(snapshot.notices);
+  showAudit(snapshot.audit);
   part("calls").data = snapshot.calls;
+  document.body.classList.remove("loading");
   return snapshot.last;
 };
 
 const follow = (last) => {
   const source = new EventSource(`api/events?after=${last}`);
-  source.onopen = () => { line.classList.remove("lost"); line.textContent = "Live"; };
+  source.onopen = live;
   source.onerror = () => {
-    line.classList.add("lost");
-    line.textContent = "The server does not answer; trying again…";
+    lost("The server does not answer; trying again.");
     if (source.readyState === EventSource.CLOSED) setTimeout(start, 2000);
   };
   source.addEventListener("reload", () => { source.close(); start(); });
-  for (const [kind, show] of Object.entries(heard)) source.addEventListener(kind, (event) => show(JSON.parse(event.data)));
+  for (const [kind, show] of Object.entries(heard)) {
+    source.addEventListener(kind, (event) => { heardNow(); show(JSON.parse(event.data)); });
+  }
 };
 
 const start = async () => {
   try {
     follow(await load());
-  } catch {
-    line.classList.add("lost");
-    line.textContent = "The server does not answer; trying again…";
+  } catch (error) {
+    lost(error instanceof TypeError ? "The server does not answer; trying again." : `${error.message}; trying again.`);
     setTimeout(start, 2000);
   }
 };
 
-document.addEventListener("decide", async ({ detail }) => {
-  const answer = await fetch(`api/requests/${encodeURIComponent(detail.id)}`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ approve: detail.approve }),
-  });
-  if (!answer.ok) line.textContent = (await answer.json()).title;
-  showRequests((await (await fetch("api/snapshot")).json()).requests);
-});
-find.addEventListener("input", showValues);
+const decide = async ({ id, approve }) => {
+  try {
+    const answer = await fetch(`api/requests/${encodeURIComponent(id)}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ approve }),
+    });
+    element("answer").textContent = answer.ok ? "" : (await answer.json()).title;
+  } catch {
+    element("answer").textContent = "Your decision did not reach the server. Decide again.";
+    part("approvals").again(id);
+  }
+};
+
+document.addEventListener("decide", ({ detail }) => decide(detail));
+element("find").addEventListener("input", showValues);
+element("problems").addEventListener("change", showValues);
 start();
