@@ -46,6 +46,9 @@ address = "holding-register:1:UINT"
 description = "<img src=x onerror=\\"document.title='hacked'\\">{long}"
 """
 
+# a bound, not a measure: a busy machine starts a browser slowly
+expect.set_options(timeout=20_000)
+
 
 @pytest.fixture(autouse=True)
 def _browser_here() -> None:
@@ -99,7 +102,7 @@ async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path
         await expect(waiting).to_contain_text("1200 /min → 1400 /min")
         await expect(page).to_have_title("(1) FactoryLM console")
         await page.get_by_role("button", name="Approve writing 1400 /min to pump1.setpoint").click()
-        result = await asyncio.wait_for(asking, 20)
+        result = await asyncio.wait_for(asking, 60)
         assert result.structured_content["outcome"] == "written"
         await expect(speed).not_to_have_text("1200 /min")
         await expect(page.locator("flm-audit")).to_contain_text("3 lines, the chain is intact")
@@ -119,7 +122,7 @@ async def test_a_refused_write_sends_nothing_and_the_keyboard_alone_suffices(tmp
             if await refuse.evaluate("button => button.matches(':focus')"):
                 break
         await page.keyboard.press("Enter")
-        result = await asyncio.wait_for(asking, 20)
+        result = await asyncio.wait_for(asking, 60)
         assert result.is_error
         assert "refused this write on the operator's console" in result.content[0].text
         await expect(page.locator("flm-approvals")).to_contain_text("refused by")
@@ -135,7 +138,7 @@ async def test_a_reload_in_the_middle_keeps_the_request_and_two_pages_decide_onc
         await page.reload()
         await expect(page.locator("flm-approvals li.waiting")).to_be_visible()
         await other.get_by_role("button", name="Approve").click()
-        await asyncio.wait_for(asking, 20)
+        await asyncio.wait_for(asking, 60)
         await expect(page.locator("flm-approvals li.waiting")).to_have_count(0)
         await expect(page.locator("flm-approvals")).to_contain_text("approved and sent by")
 
@@ -145,7 +148,7 @@ async def test_a_cut_line_is_said_and_resumed_by_itself(tmp_path: Path) -> None:
     async with console_page_over_two_hosts(tmp_path, port) as (page, restart):
         await expect(page.locator("#line")).to_contain_text("Live")
         await restart.stop()
-        await expect(page.locator("#line")).to_contain_text("does not answer", timeout=15_000)
+        await expect(page.locator("#line")).to_contain_text("does not answer")
         await restart.start()
         await expect(page.locator("#line")).to_contain_text("Live", timeout=30_000)
 
@@ -243,7 +246,7 @@ async def test_a_page_whose_line_was_cut_gets_every_event_it_missed_once_and_in_
         for number in range(30):
             board.called(call(f"missed_{number:02}"))
         async with served(board, port):
-            await expect(page.locator("#line")).to_have_text("Live", timeout=15_000)
+            await expect(page.locator("#line")).to_have_text("Live")
             board.called(call("after"))
             await expect(page.locator("flm-calls")).to_contain_text("after")
             told = await page.locator("flm-calls td:nth-child(2)").all_inner_texts()
@@ -350,4 +353,4 @@ async def test_nothing_overlaps_and_axe_finds_no_violation(tmp_path: Path, schem
         found = await page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})")
         assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
         await page.get_by_role("button", name="Refuse").click()
-        await asyncio.wait_for(asking, 20)
+        await asyncio.wait_for(asking, 60)
