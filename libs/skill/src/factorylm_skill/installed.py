@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 
 from factorylm_schema import PlantDialect, UnknownNameError
+
 from factorylm_skill.protocol import ProtocolSkill
 from factorylm_skill.skill import Skill
 
