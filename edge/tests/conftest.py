@@ -1,6 +1,7 @@
+import asyncio
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -42,6 +43,23 @@ def server(name: str, start: str) -> str:
 @pytest.fixture(scope="session")
 def nats_url() -> str:
     return server("FACTORYLM_TEST_NATS", "start one: nats-server -js, then FACTORYLM_TEST_NATS=nats://127.0.0.1:4222")
+
+
+@pytest.fixture(scope="session")
+def mqtt_url() -> str:
+    return server("FACTORYLM_TEST_MQTT", "start one: mosquitto -p 1883, then FACTORYLM_TEST_MQTT=mqtt://127.0.0.1:1883")
+
+
+@pytest.fixture
+def until() -> Callable[..., Awaitable[None]]:
+    """`await until(lambda: done)`: for what another process or thread brings about, which has no event to wait on."""
+
+    async def wait(condition: Callable[[], object], seconds: float = 30) -> None:
+        async with asyncio.timeout(seconds):
+            while not await asyncio.to_thread(condition):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture
