@@ -113,9 +113,9 @@ def test_a_damaged_chunk_is_named_and_costs_only_itself(tmp_path):
 
 
 def test_two_gateways_cannot_work_in_one_folder(tmp_path):
-    with DataFolder(tmp_path):
-        with pytest.raises(FactoryLMError, match="another gateway works in"), DataFolder(tmp_path):
-            pass
+    refused = pytest.raises(FactoryLMError, match="another gateway works in")
+    with DataFolder(tmp_path), refused, DataFolder(tmp_path):
+        pass
     with DataFolder(tmp_path):
         pass
 

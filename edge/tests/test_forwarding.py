@@ -264,7 +264,7 @@ class Broker:
         self.url = f"nats://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.process = await asyncio.to_thread(self._begun)
         async with asyncio.timeout(20):
             while True:
                 with suppress(OSError):
@@ -273,6 +273,9 @@ class Broker:
                     await writer.wait_closed()
                     return
                 await asyncio.sleep(0.02)
+
+    def _begun(self) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def kill(self) -> None:
         self.process.kill()
