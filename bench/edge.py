@@ -283,7 +283,7 @@ async def outage(folder: Path, seconds: int) -> bool:
     command = [program, "-a", "127.0.0.1", "-p", str(port), "-js", "-sd", str(folder / "nats")]
     broker = await _start(command, port)
     site = SqliteHistory(folder / "site.db")
-    store = SiteStore(NatsBus(url), site)
+    store = SiteStore(NatsBus(url), site, most_pause_s=0.5)
     await store.join()
     _fill(box, url, seconds)
     begun = time.monotonic()

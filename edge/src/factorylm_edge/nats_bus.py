@@ -58,14 +58,12 @@ class NatsBus:
 
     async def read(self, reader: str) -> AsyncIterator[Message]:
         """In order; what a reader that died had not acknowledged comes again after `ack_wait_s`."""
-        from nats.errors import TimeoutError as NothingCameError
-
         js = await self._jetstream()
         subscription = await js.pull_subscribe_bind(reader, self.stream)
         while True:
             try:
                 messages = await subscription.fetch(_FETCHED, timeout=1)
-            except NothingCameError:
+            except TimeoutError:  # nothing came; the library raises its own and the builtin one
                 continue
             except Exception as error:
                 raise _told(error, self.url) from error

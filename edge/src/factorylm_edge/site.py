@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from factorylm_schema import BadRequestError
 
 from factorylm_edge.bus import Bus
-from factorylm_edge.history import History
+from factorylm_edge.forwarder import SendError
+from factorylm_edge.history import History, HistoryError
+from factorylm_edge.reporting import BackOff
 from factorylm_edge.wire import batch_of
 
 logger = logging.getLogger("factorylm.edge")
@@ -21,6 +23,7 @@ class SiteStore:
     history: History
     reader: str = "site-store"
     prefix: str = "factorylm"
+    most_pause_s: float = 30.0
     taken: int = 0
     repeated: int = 0
     refused: int = 0
@@ -30,7 +33,17 @@ class SiteStore:
         await self.bus.join(f"{self.prefix}.batches.>", reader=self.reader)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled; a bus that is away is waited for."""
+        back_off = BackOff(self.most_pause_s)
+        while True:
+            try:
+                await self._take(back_off)
+            except (SendError, HistoryError) as error:
+                logger.warning("the site store waits: %s", error)
+                await self.bus.close()
+                await asyncio.sleep(back_off.failed())
+
+    async def _take(self, back_off: BackOff) -> None:
         async for message in self.bus.read(self.reader):
             try:
                 batch = batch_of(message.data)
@@ -46,3 +59,4 @@ class SiteStore:
             self.taken += len(batch.samples) if news else 0
             self.repeated += not news
             await message.acknowledge()
+            back_off.answered()
