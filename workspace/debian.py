@@ -28,10 +28,11 @@ class Program:
 
 
 CHROMIUM = Program("chromium", "chromium", frozenset({"factorylm", "factorylm-alarms", "factorylm-registry"}))
+MOSQUITTO = Program("mosquitto", "mosquitto", frozenset({"factorylm-edge"}))
 NATS = Program("nats-server", "nats-server", frozenset({"factorylm-edge"}))
 POSTGRESQL = Program("postgres", "postgresql", frozenset({"factorylm-edge", "factorylm-registry", "factorylm-router"}))
 REDIS = Program("redis-server", "redis-server", frozenset({"factorylm-router"}))
-PROGRAMS = (CHROMIUM, NATS, POSTGRESQL, REDIS)
+PROGRAMS = (CHROMIUM, MOSQUITTO, NATS, POSTGRESQL, REDIS)
 
 
 def find(command: str) -> str | None:

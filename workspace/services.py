@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from workspace.debian import NATS, POSTGRESQL, PROGRAMS, REDIS, Program, ensure_programs, find
+from workspace.debian import MOSQUITTO, NATS, POSTGRESQL, PROGRAMS, REDIS, Program, ensure_programs, find
 from workspace.environment import SetupError
 from workspace.members import members
 from workspace.ports import START_TIMEOUT_S, answers, free_port
@@ -78,7 +78,17 @@ def _postgresql() -> Iterator[str]:
             yield f"postgresql://factorylm@127.0.0.1:{port}/postgres"
 
 
+@contextmanager
+def _mosquitto() -> Iterator[str]:
+    """Without a configuration file mosquitto listens on loopback only, and lets everybody there in."""
+    with _folder() as folder:
+        port = _free_port()
+        with _running([_program(MOSQUITTO), "-p", str(port)], port, folder):
+            yield f"mqtt://127.0.0.1:{port}"
+
+
 SERVERS: Sequence[tuple[str, Program, Callable[[], Any]]] = (
+    ("FACTORYLM_TEST_MQTT", MOSQUITTO, _mosquitto),
     ("FACTORYLM_TEST_NATS", NATS, _nats),
     ("FACTORYLM_TEST_POSTGRES", POSTGRESQL, _postgresql),
     ("FACTORYLM_TEST_REDIS", REDIS, _redis),

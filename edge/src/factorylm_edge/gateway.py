@@ -1,0 +1,239 @@
+"""All of a gateway at work: collector, recorder, compaction, forwarders; and what the operator sees of it."""
+
+import asyncio
+import logging
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from factorylm_schema import FactoryLMError, Plant, PlantFileError, load_plant
+from factorylm_skill import ProtocolSkill
+
+from factorylm_edge.collector import Collector
+from factorylm_edge.forwarder import Forwarder
+from factorylm_edge.history import HistoryError, TagRecord
+from factorylm_edge.outbox import OutboxTable
+from factorylm_edge.recorder import Recorder
+from factorylm_edge.sample import Sample
+from factorylm_edge.settings import EdgeSettings
+from factorylm_edge.sqlite_history import SqliteHistory
+from factorylm_edge.targets import target_of
+
+logger = logging.getLogger("factorylm.edge")
+
+_HOUSEKEEPING_S = 10.0
+_RETENTION_S = 3600.0
+_LOOK_AT_PLANT_S = 2.0
+_CLOCK_JUMP_S = 2.0
+
+
+@dataclass
+class Gateway:
+    """One plant's gateway. `plant_file` is looked at again and again; a faulty edit changes nothing."""
+
+    plant: Plant
+    skills: Sequence[ProtocolSkill]
+    settings: EdgeSettings
+    history: SqliteHistory
+    plant_file: Path | None = None
+    flush_s: float = 1.0
+    recorder: Recorder = field(init=False)
+    outbox: OutboxTable = field(init=False)
+    forwarders: list[Forwarder] = field(default_factory=list)
+    collector: Collector = field(init=False)
+    latest: dict[str, Sample] = field(default_factory=dict)
+    begun_s: float = field(default_factory=time.monotonic)
+    clock_jumps: int = 0
+    plant_problem: str = ""
+
+    def __post_init__(self) -> None:
+        self.history.forwarded = bool(self.settings.forward)
+        self.history.describe(_records(self.plant))
+        self.recorder = Recorder(self.history, self.flush_s, committed=self._committed)
+        self.outbox = OutboxTable(self.history, self.settings.outbox)
+        gateway = self.history.gateway
+        self.forwarders = [
+            Forwarder(
+                forward=forward,
+                outbox=self.outbox,
+                target=target_of(forward, self.settings.namespace, gateway, _records(self.plant)),
+                now_us=lambda: time.time_ns() // 1000,
+            )
+            for forward in self.settings.forward
+        ]
+        self.outbox.begin([forwarder.name for forwarder in self.forwarders])
+        self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put)
+
+    async def run(self) -> None:
+        """Until cancelled; what was collected until then is committed."""
+        recording = asyncio.create_task(self.recorder.run())
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._collect())
+                group.create_task(self._keep_house())
+                group.create_task(self._watch_clock())
+                for forwarder in self.forwarders:
+                    group.create_task(forwarder.run())
+        finally:
+            self.recorder.end()
+            await recording
+
+    def status(self) -> dict[str, Any]:
+        """Everything the page and the metrics show."""
+        return {
+            "plant": self.plant.name,
+            "seconds": round(time.monotonic() - self.begun_s, 1),
+            "kept": self.recorder.kept,
+            "waiting": self.recorder.waiting,
+            "lost": self.recorder.lost,
+            "history_bytes": self.history.used_bytes(),
+            "free_bytes": shutil.disk_usage(self.history.path.parent).free,
+            "clock_jumps": self.clock_jumps,
+            "trouble": self.recorder.trouble or self.plant_problem,
+            "devices": [asdict(state) for state in self.collector.states.values()],
+            "targets": [
+                {
+                    "to": _without_secrets(forwarder.name),
+                    "sent": forwarder.sent,
+                    "trouble": forwarder.trouble,
+                    **asdict(self.outbox.backlog(forwarder.name)),
+                }
+                for forwarder in self.forwarders
+            ],
+            "outbox_dropped": self.outbox.dropped,
+        }
+
+    async def _committed(self, samples: Sequence[Sample]) -> None:
+        self.latest.update((sample.tag, sample) for sample in samples)
+        for forwarder in self.forwarders:
+            forwarder.wake()
+
+    async def _collect(self) -> None:
+        """The collector, and a new one whenever the plant file has changed to something sound."""
+        while True:
+            collecting = asyncio.create_task(self.collector.run())
+            try:
+                plant = await self._changed_plant()
+            finally:
+                collecting.cancel()
+                with suppress(asyncio.CancelledError):
+                    await collecting
+            await asyncio.to_thread(self.history.describe, _records(plant))
+            self.plant = plant
+            self.collector = Collector(plant, self.skills, self.settings.scan, self.recorder.put)
+            logger.warning("the plant file changed: now %d devices", len(plant.devices))
+
+    async def _changed_plant(self) -> Plant:
+        seen = _mark(self.plant_file)
+        while True:
+            await asyncio.sleep(_LOOK_AT_PLANT_S)
+            if self.plant_file is None or (mark := _mark(self.plant_file)) == seen:
+                continue
+            seen = mark
+            try:
+                plant = load_plant(self.plant_file, [skill.dialect for skill in self.skills])
+            except PlantFileError as error:
+                self.plant_problem = str(error)
+                logger.error("the changed plant file is not taken over: %s", error)  # noqa: TRY400 (its message is all)
+                continue
+            self.plant_problem = ""
+            if plant != self.plant:
+                return plant
+
+    async def _keep_house(self) -> None:
+        """Compaction often, retention every hour, the outbox's bound."""
+        retained_s = 0.0
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_S)
+            try:
+                await asyncio.to_thread(self.history.compact)
+                await asyncio.to_thread(self.outbox.bound)
+                if time.monotonic() - retained_s > _RETENTION_S or self.recorder.trouble:
+                    retained_s = time.monotonic()
+                    now_us = time.time_ns() // 1000
+                    await asyncio.to_thread(self.history.retain, self.settings.keep.retention, now_us)
+            except HistoryError as error:
+                logger.error("housekeeping: %s", error)  # noqa: TRY400 (its message is all)
+
+    async def _watch_clock(self) -> None:
+        """A clock that is set moves the times of samples: said once for each jump, never hidden."""
+        apart = time.time() - time.monotonic()
+        while True:
+            await asyncio.sleep(1)
+            now_apart = time.time() - time.monotonic()
+            if abs(now_apart - apart) > _CLOCK_JUMP_S:
+                self.clock_jumps += 1
+                logger.warning("the clock jumped by %+.1f s; samples carry the new time", now_apart - apart)
+            apart = now_apart
+
+
+@dataclass
+class DataFolder:
+    """The folder one gateway works in, and nobody else at the same time."""
+
+    path: Path
+    _lock: int = -1
+
+    def __enter__(self) -> Path:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path} cannot be written: {error.strerror}", hint="Choose another --data"
+            ) from error
+        if not _locked(self._lock):
+            os.close(self._lock)
+            raise FactoryLMError(f"another gateway works in {self.path}", hint="Give each gateway its own --data")
+        return self.path
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._lock)
+
+
+def _locked(file: int) -> bool:
+    """Held until the file is closed, also by a kill."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _records(plant: Plant) -> list[TagRecord]:
+    return [TagRecord(name=tag.id, unit=tag.unit, description=tag.description) for tag in plant.tags()]
+
+
+def _mark(path: Path | None) -> tuple[int, int] | None:
+    """Changes whenever the file does; a file that is away for a moment (an editor saving) is no change."""
+    try:
+        found = path.stat() if path else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found else None
+
+
+def _without_secrets(name: str) -> str:
+    scheme, _, rest = name.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+async def run_for(gateway: Gateway, seconds: float | None) -> None:
+    """The gateway, for a time or until a signal comes."""
+    try:
+        async with asyncio.timeout(seconds):
+            await gateway.run()
+    except TimeoutError:
+        return
