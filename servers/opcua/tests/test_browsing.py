@@ -4,7 +4,7 @@ import pytest
 from asyncua import ua
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import BadRequestError, DeviceRefusedError, UnknownNameError
 
 NS = f"nsu={NAMESPACE}"

@@ -19,10 +19,11 @@ from factorylm_opcua.certificates import (
 )
 from factorylm_opcua.driver import OpcuaDriver
 from factorylm_opcua.faulty_line import FaultyLine, Message
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_opcua.security import user_token_fault
-from factorylm_opcua.server import main
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.server import SKILL, TRUST
 from factorylm_schema import Device, DeviceError, DeviceRefusedError, NotConnectedError, Quality, Tag
+from factorylm_skill import run_skill
 from factorylm_skill.faults import FaultSwitches
 
 SETPOINT = Tag(device="d", name="", address=f"nsu={NAMESPACE};s=Pump.Setpoint")
@@ -225,10 +226,12 @@ def test_a_trusted_ca_vouches_for_its_servers_and_a_plain_certificate_for_none(t
 
 
 def run(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as ended:
-        main(["trust", *argv])
+    try:
+        code = run_skill(SKILL, ["trust", *argv], commands=[TRUST])
+    except SystemExit as ended:  # argparse's way
+        code = int(str(ended.code))
     out, err = capsys.readouterr()
-    return int(str(ended.value.code)), out, err
+    return code, out, err
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asyncua import ua
 from factorylm_opcua.alarms import to_alarm
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import AlarmState, BadReplyError, BadRequestError, DeviceError, Quality, Tag
 from factorylm_skill.driver import Samples
 from factorylm_skill.faults import FaultKind

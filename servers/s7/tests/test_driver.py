@@ -285,11 +285,13 @@ async def test_negotiated_limits_are_kept(bench):
         assert small.most_items <= 19
 
 
-async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device):
+async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device, tag):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         driver = S7Driver(device(silent.getsockname()[1], timeout_s=0.3))
         with pytest.raises(DeviceTimeoutError, match="does not answer as an S7 CPU"):
             await driver.browse("", "", 5, "")
+        with pytest.raises(NotConnectedError, match="does not answer as an S7 CPU"):
+            await driver.write(tag("DB1,INT0"), 1)  # it surely was not sent
         await driver.close()
 
 

@@ -20,7 +20,7 @@ from factorylm_schema import (
     Tag,
     Value,
 )
-from factorylm_skill.driver import BrowsePage
+from factorylm_skill.driver import BrowsePage, before_sending
 
 from factorylm_enip.browse import browse
 from factorylm_enip.catalog import UploadUnfinishedError
@@ -79,9 +79,10 @@ class EnipDriver:
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
-        await self._owned(
-            lambda: self._with_session(lambda session: write(session, self._memory, tag, value, self.now))
-        )
+        with before_sending():  # once it is sent, what fails is an OutcomeUnknownError
+            await self._owned(
+                lambda: self._with_session(lambda session: write(session, self._memory, tag, value, self.now))
+            )
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """Tags, a program's tags, a structure's members; `network:` asks who else is there."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import Plant, Quality
+from factorylm_schema import NotConnectedError, Plant, Quality
 
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.command import simulated_plant
@@ -184,6 +184,22 @@ async def an_approved_write_arrives_once_and_is_audited(skill: ProtocolSkill) ->
             assert [entry["event"] for entry in log.entries()] == ["sending", "written"]
 
 
+async def a_write_without_a_connection_says_that_nothing_was_sent(skill: ProtocolSkill) -> None:
+    async with skill.simulate() as simulation:
+        plant = _plant(skill, simulation.plant_toml)
+    tag = next(tag for tag in plant.tags() if tag.write and tag.write.min is not None)
+    assert tag.write
+    assert tag.write.min is not None
+    driver = skill.connect(plant.device(tag.device))
+    try:
+        await driver.write(tag, tag.write.min)
+    except NotConnectedError:
+        return
+    finally:
+        await driver.close()
+    raise AssertionError("a write to a device that is not there was told as done")
+
+
 async def a_declined_write_sends_nothing(skill: ProtocolSkill) -> None:
     with tempfile.TemporaryDirectory() as folder:
         audit = Path(folder) / "audit.jsonl"
@@ -231,6 +247,7 @@ CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
     twenty_calls_at_once_get_their_own_answers,
     diagnose_passes_on_a_healthy_device_and_names_the_step_on_a_dead_one,
     an_approved_write_arrives_once_and_is_audited,
+    a_write_without_a_connection_says_that_nothing_was_sent,
     a_declined_write_sends_nothing,
     a_client_that_cannot_ask_is_refused,
     an_unanswered_write_is_never_repeated,

@@ -9,7 +9,7 @@ from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from factorylm_opcua.driver import OpcuaDriver
 from factorylm_opcua.faulty_line import Message
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import BadReplyError, Quality, Tag
 
 NS = f"nsu={NAMESPACE}"
