@@ -1,11 +1,12 @@
-"""What the four protocol skills cost together: memory of one host, tokens, start-up, and a call on each protocol.
+"""What the four protocol skills cost together: memory of one host, tokens, and start-up.
 
     ./run bench protocols
 
 The simulators run in a process of their own; the host (`factorylm serve`) is their client on all four protocols and has
 read every tag and diagnosed every device when its memory is taken. A first start after an installation also compiles
-the libraries, and keeps some 50 MB more until the next; so the second start is measured. Start-up is CPU time from the start of a skill's own
-command to its answer to initialize, with a plant file, against Modbus' in the same interleaved rounds.
+the libraries, and keeps some 50 MB more until the next; so the second start is measured. Start-up is CPU time from the
+start of a skill's own command to its answer to initialize, with a plant file, against Modbus' in the same interleaved
+rounds.
 """
 
 import argparse
