@@ -14,6 +14,7 @@ from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver, Sampl
 from factorylm_skill.engineering import shortest, to_raw, to_reading
 from factorylm_skill.faults import FaultKind, FaultSwitches
 from factorylm_skill.live_process import LiveProcess, Signal
+from factorylm_skill.owner_thread import OwnerThread
 from factorylm_skill.paging import page
 from factorylm_skill.process_plant import process_plant
 from factorylm_skill.protocol import ProtocolSkill
@@ -42,6 +43,7 @@ __all__ = [
     "LiveProcess",
     "OpenSkill",
     "OperatorCommand",
+    "OwnerThread",
     "ProtocolSkill",
     "RawTool",
     "Samples",

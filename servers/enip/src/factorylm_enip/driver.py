@@ -21,6 +21,7 @@ from factorylm_schema import (
     Value,
 )
 from factorylm_skill.driver import BrowsePage, before_sending
+from factorylm_skill.owner_thread import OwnerThread
 
 from factorylm_enip.browse import browse
 from factorylm_enip.catalog import UploadUnfinishedError
@@ -30,7 +31,6 @@ from factorylm_enip.discovery import NETWORK, browse_network
 from factorylm_enip.identity import identity_of
 from factorylm_enip.line import Deadline
 from factorylm_enip.memory import Memory
-from factorylm_enip.owner import Owner
 from factorylm_enip.reader import Batch
 from factorylm_enip.route import Route, parse_route
 from factorylm_enip.session import Session
@@ -59,7 +59,7 @@ class EnipDriver:
     now: Callable[[], datetime] = _utc_now
     _route: Route = field(init=False)
     _options: DeviceOptions = field(init=False)
-    _owner: Owner = field(init=False)
+    _owner: OwnerThread = field(init=False)
     _deadline: Deadline = field(default_factory=Deadline)
     _session: Session | None = None
     _memory: Memory = field(default_factory=Memory)
@@ -67,7 +67,7 @@ class EnipDriver:
     def __post_init__(self) -> None:
         self._route = parse_route(self.device.url)
         self._options = options_of(self.device)
-        self._owner = Owner(f"enip {self.device.name}")
+        self._owner = OwnerThread(f"enip {self.device.name}")
 
     async def identify(self) -> Identity:
         """The identity object behind the route, and the key switch."""
