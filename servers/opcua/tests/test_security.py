@@ -133,13 +133,6 @@ def test_a_password_goes_out_only_where_nobody_can_read_it(token, mode, endpoint
     assert (told in fault) if told else fault == ""
 
 
-async def test_a_password_never_goes_out_on_an_unsecured_channel(secured, tmp_path, secured_device):
-    """The plant file refuses this already. asyncua would encrypt it for whatever certificate comes back, or fail
-    with an AttributeError where none does."""
-    with pytest.raises(DeviceRefusedError, match="so it was not sent"):
-        await value(secured_device(secured, tmp_path, security="none"))
-
-
 async def test_a_password_is_not_sent_to_a_server_that_wants_it_in_the_clear(secured, trusting, secured_device):
     for endpoint in secured.server.iserver.endpoints:
         for token in endpoint.UserIdentityTokens:

@@ -96,21 +96,6 @@ async def test_history_is_followed_where_the_server_cuts_it(driver, server, line
     assert line.requests["HistoryRead"] >= count // 2
 
 
-async def test_bounds_that_nobody_asked_for_are_no_values(driver, server, monkeypatch):
-    storage = server.server.iserver.history_manager.storage
-    bound = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadBoundNotFound))
-    bad = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadSensorFailure))
-    good = ua.DataValue(ua.Variant(5.0), SourceTimestamp=datetime.now(UTC))
-
-    async def bounded(*_: object) -> object:
-        return [bound, good, bad, bound], None
-
-    monkeypatch.setattr(storage, "read_node_history", bounded)
-    now = datetime.now(UTC)
-    found = await driver.history(raw(f"{NS};s=Pump.Speed"), now - timedelta(hours=1), now, 10)
-    assert [(r.value, r.quality) for r in found.readings] == [(5.0, Quality.Good), (None, Quality.BadSensorFailure)]
-
-
 async def test_a_tag_without_history_is_told(driver):
     now = datetime.now(UTC)
     with pytest.raises(BadRequestError, match="keeps no history"):

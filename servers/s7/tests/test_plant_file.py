@@ -45,7 +45,7 @@ def test_a_whole_plant_file_with_a_tag_table_loads(load):
     [
         ('url = "s7://10.0.0.5?slot=99"', "slot is a number from 0 to 31"),
         ('url = "s7://10.0.0.5?rack=x"', "rack is a number from 0 to 7"),
-        ('url = "s7://10.0.0.5?unit=1"', "'unit' is not known in an S7 URL"),
+        ('url = "s7://10.0.0.5?unit=1"', "'unit' is not known in s7 URLs"),
         ('url = "s7://10.0.0.5?slot=1&slot=2"', "twice"),
         ('url = "s7://10.0.0.5/slot/2"', "is not host and port"),
         ('url = "s7://10.0.0.5:0"', "the port is a number from 1 to 65535"),

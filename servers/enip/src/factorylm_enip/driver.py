@@ -31,10 +31,10 @@ from factorylm_enip.discovery import NETWORK, browse_network
 from factorylm_enip.identity import identity_of
 from factorylm_enip.line import Deadline
 from factorylm_enip.memory import Memory
-from factorylm_enip.reader import Batch
+from factorylm_enip.reading import Batch
 from factorylm_enip.route import Route, parse_route
 from factorylm_enip.session import Session
-from factorylm_enip.writer import write
+from factorylm_enip.writing import write
 
 T = TypeVar("T")
 

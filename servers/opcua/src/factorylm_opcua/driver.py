@@ -86,7 +86,7 @@ class OpcuaDriver:
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """What lies below `path`: an address from an earlier page, or names with slashes."""
         await self.load()
-        from factorylm_opcua.browsing import browse_page
+        from factorylm_opcua.browse import browse_page
 
         return await self.on_session(lambda session: browse_page(session, path, search, limit, cursor), _PATIENCE_S)
 

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +35,19 @@ async def _names(client: SkillClient, prefix: str, *, writable: bool | None = No
     table = await client.ask(f"{prefix}_list_tags", limit=500)
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
     return [row["tag"] for row in rows if writable is None or row["writable"] is writable]
+
+
+async def serving_loads_no_protocol_library_and_no_numpy(skill: ProtocolSkill) -> None:
+    needed = {_canonical(text) for text in requires(skill.package.replace("_", "-")) or []} - {"pydantic"}
+    libraries = {name for name in needed if not name.startswith("factorylm")}
+    assert libraries, "its package names no protocol library"
+    modules = {module for module, names in packages_distributions().items() if libraries & set(map(_canonical, names))}
+    program = f"import sys, {skill.package}; print(*{{name.split('.')[0] for name in sys.modules}})"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
+    shown, _ = await process.communicate()
+    loaded = set(shown.decode().split())
+    assert skill.package in loaded, "the package cannot be imported"
+    assert not (modules | {"numpy"}) & loaded, f"loaded before the first call: {(modules | {'numpy'}) & loaded}"
 
 
 async def every_configured_tag_reads_good_in_both_eras(skill: ProtocolSkill) -> None:
@@ -234,6 +251,7 @@ async def an_unanswered_write_is_never_repeated(skill: ProtocolSkill) -> None:
 
 
 CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
+    serving_loads_no_protocol_library_and_no_numpy,
     every_configured_tag_reads_good_in_both_eras,
     a_reading_costs_few_tokens,
     an_unknown_tag_names_the_nearest,
@@ -252,6 +270,11 @@ CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
     a_client_that_cannot_ask_is_refused,
     an_unanswered_write_is_never_repeated,
 ]
+
+
+def _canonical(requirement: str) -> str:
+    """The distribution's name in `pymodbus>=3.16,<4; extra == "x"`."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def _eras() -> tuple[Era, ...]:
