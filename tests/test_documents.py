@@ -18,7 +18,7 @@ from workspace.members import ROOT
 FENCE = re.compile(r"^```(?P<language>[a-z]*)[^\n]*\n(?P<text>.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"<!-- file: (?P<name>[\w./-]+) -->\s*$")
 NOT_RUN = re.compile(r"<!-- not run: (?P<reason>[^>]{5,}) -->\s*$")
-RUN = {"sh", "console", "python"}
+RUN = {"sh", "bash", "console", "python"}
 CHECKED = {"toml": tomllib.loads, "json": json.loads}
 BLOCK_TIMEOUT_S = 120
 
@@ -83,8 +83,8 @@ def run_block(block: Block, folder: Path, place: str) -> None:
             shown = run(["sh", "-eu", "-c", command], folder, place)
             assert matches(expected, told(shown)), f"{place}: `{command}` printed\n{told(shown)}"
         return
-    program = ["sh", "-eu", "-c", block.text] if block.language == "sh" else [sys.executable, "-c", block.text]
-    done = run(program, folder, place)
+    program = [sys.executable] if block.language == "python" else ["sh", "-eu"]
+    done = run([*program, "-c", block.text], folder, place)
     assert done.returncode == 0, f"{place} ended with {done.returncode}:\n{done.stdout}"
 
 
@@ -95,6 +95,7 @@ def run(program: list[str], folder: Path, place: str) -> subprocess.CompletedPro
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "COLUMNS": "120",
+        "PYTHONUNBUFFERED": "1",  # output and errors in the order a terminal shows them
     }
     try:
         return subprocess.run(

@@ -1,10 +1,12 @@
 """What `./run lint` and `./run test` run."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from workspace.environment import SCRIPTS, say
+from workspace.environment import SCRIPTS, SetupError, say
 from workspace.members import ROOT, members
+from workspace.npm import node_modules
 from workspace.services import running_services
 
 Call = Callable[..., int]
@@ -30,5 +32,17 @@ def test(call: Call, arguments: list[str]) -> int:
     if not arguments and lint(call):
         say("lint failed; the tests did not run")
         return 1
+    if not arguments:
+        _fetch_from_npm()
     with running_services() as environment:
         return call(SCRIPTS / "pytest", *(arguments or EVERYTHING), environment=environment)
+
+
+def _fetch_from_npm() -> None:
+    """What tests take from npm; without npm CI fails, and elsewhere only the tests that need it do."""
+    try:
+        node_modules()
+    except SetupError as error:
+        if os.environ.get("CI"):
+            raise
+        say(str(error))

@@ -31,7 +31,8 @@ def set_up() -> None:
         return
     if not LOCK.is_file():
         raise SetupError(f"{LOCK.name} is missing; `./run lock` makes it, `git checkout {LOCK.name}` brings it back")
-    say("setting up .venv (once; needs the package index)")
+    say("setting up .venv")
+    STAMP.unlink(missing_ok=True)  # from here on it is neither the old environment nor the new one
     _make_venv()
     with_uv = _fetch_uv() and uv("pip", "sync", *QUIETLY_HERE, "--require-hashes", LOCK)
     if not with_uv:
@@ -144,4 +145,5 @@ def _install_members(*, with_uv: bool) -> None:
 
 def _pip(*arguments: str) -> bool:
     command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    inside = {**os.environ, "PIP_USER": "0"}  # a user's setting that pip refuses inside an environment
+    return subprocess.run(command, cwd=ROOT, env=inside, check=False).returncode == 0

@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,8 +13,8 @@ from typing import Any
 from workspace.debian import NATS, POSTGRESQL, PROGRAMS, REDIS, Program, ensure_programs, find
 from workspace.environment import SetupError
 from workspace.members import members
+from workspace.ports import START_TIMEOUT_S, answers, free_port
 
-START_TIMEOUT_S = 30.0
 REQUIRE = "FACTORYLM_REQUIRE_SERVERS"
 
 
@@ -25,20 +23,18 @@ def running_services() -> Iterator[dict[str, str]]:
     """The environment that tells tests where the servers are; a server the user names is used as it is."""
     present = {member.name for member in members()}
     wanted = [program for program in PROGRAMS if program.used_by & present]
-    named = {name: os.environ[name] for name, _, _ in SERVERS if name in os.environ}
-    there = ensure_programs(
-        program for program in wanted if not any(program == server and name in named for name, server, _ in SERVERS)
-    )
+    given = {server for name, server, _ in SERVERS if name in os.environ}
+    there = ensure_programs(program for program in wanted if program not in given)
     with ExitStack() as stack:
         started = {name: stack.enter_context(start()) for name, server, start in SERVERS if server in there}
-        complete = {REQUIRE: "1"} if len(there) + len(named) >= len(wanted) else {}
-        yield {**named, **started, **complete}
+        # With everything at hand a test that misses its server must fail, not skip.
+        yield {**started, REQUIRE: "1"} if {*there, *given} >= set(wanted) else started
 
 
 @contextmanager
 def _redis() -> Iterator[str]:
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         options = ("--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder), "--save", "", "--appendonly", "no")
         with _running([_program(REDIS), *options], port, folder):
             yield f"redis://127.0.0.1:{port}/0"
@@ -47,7 +43,7 @@ def _redis() -> Iterator[str]:
 @contextmanager
 def _nats() -> Iterator[str]:
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         options = ("--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(folder))
         with _running([_program(NATS), *options], port, folder):
             yield f"nats://127.0.0.1:{port}"
@@ -58,7 +54,7 @@ def _postgresql() -> Iterator[str]:
     """PostgreSQL refuses to run as root, so that root starts it as the user its package made."""
     person: dict[str, Any] = {"user": "postgres"} if sys.platform != "win32" and os.geteuid() == 0 else {}
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         if person:
             shutil.chown(folder, person["user"])
         data = folder / "data"
@@ -99,32 +95,15 @@ def _folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @contextmanager
 def _running(command: list[str], port: int, folder: Path, **person: Any) -> Iterator[None]:
     with (folder / "log").open("w+b") as log:
         process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **person)
         try:
-            if not _answers(port, process):
+            if not answers(port, process):
                 log.seek(0)
                 raise SetupError(f"{command[0]} does not start:\n{log.read().decode(errors='replace')}")
             yield
         finally:
             process.terminate()
             process.wait(timeout=START_TIMEOUT_S)
-
-
-def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=0.2):
-                return True
-        except OSError:
-            time.sleep(0.05)  # a port has no event to wait on
-    return False

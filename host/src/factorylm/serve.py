@@ -1,14 +1,15 @@
 """`factorylm serve`: any installed skills in one process, on stdio or streamable HTTP."""
 
 import argparse
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
 import anyio
-from factorylm_schema import Plant, load_plant
-from factorylm_skill import ApprovalDesk, Settings
+from factorylm_schema import Device, Plant, load_plant
+from factorylm_skill import ApprovalDesk, Settings, Skill
 from factorylm_skill.command import add_serving_options, add_write_options, http_from, simulated_plant, write_settings
 from factorylm_skill.process import configure_logging, serve
 
@@ -48,7 +49,7 @@ async def _serve(options: argparse.Namespace) -> None:
     found = installed_skills()
     skills = found.chosen(options.skills)
     async with AsyncExitStack() as stack:
-        plant = await plant_of(options, found, stack)
+        plant = await plant_of(options, found, stack, skills)
         settings, board = operators_choice(options, plant)
         host = open_host(skills, settings, version=version("factorylm"), only_tools=options.tool)
         if console is None:
@@ -74,14 +75,29 @@ def operators_choice(options: argparse.Namespace, plant: Plant) -> tuple[Setting
     return settings, board
 
 
-async def plant_of(options: argparse.Namespace, found: InstalledSkills, stack: AsyncExitStack) -> Plant:
-    """The plant file, or every skill's simulator as one plant; they stop with `stack`."""
+async def plant_of(
+    options: argparse.Namespace, found: InstalledSkills, stack: AsyncExitStack, served: Sequence[Skill] | None = None
+) -> Plant:
+    """The plant file, or the simulators of the skills (default: all) as one plant; they stop with `stack`."""
     if options.plant:
         return load_plant(options.plant, found.dialects)
     if not options.simulate:
         return Plant()
-    devices = {}
-    for skill in found.protocols:
+    devices: dict[str, Device] = {}
+    chosen = [skill for skill in found.protocols if served is None or skill in served]
+    for skill in sorted(chosen, key=lambda skill: skill.name != _OWN_SKILL):
         simulation = await stack.enter_async_context(skill.simulate())
-        devices.update(simulated_plant(simulation.plant_toml, skill).devices)
+        for device in simulated_plant(simulation.plant_toml, skill).devices.values():
+            apart = _called(device, f"{skill.name}_{device.name}") if device.name in devices else device
+            devices[apart.name] = apart
     return Plant(name="Simulated plant", devices=devices)
+
+
+# What is installed with the host: its simulated pump keeps the plain name, whatever else is installed.
+_OWN_SKILL = "modbus"
+
+
+def _called(device: Device, name: str) -> Device:
+    """The device under another name: every skill's simulator calls its pump the same."""
+    tags = {key: tag.model_copy(update={"device": name}) for key, tag in device.tags.items()}
+    return device.model_copy(update={"name": name, "tags": tags})

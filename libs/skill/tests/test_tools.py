@@ -36,12 +36,19 @@ async def test_tags_are_listed_searched_and_paged(client) -> None:
     assert [row[0] for row in every["rows"]] == ["d.level", "d.valve", "d.mode", "d.note", "d.setpoint"]
     assert every["truncated"] is False
     assert [row[0] for row in (await client.ask("shed_list_tags", search="PUMP"))["rows"]] == ["d.setpoint"]
+    assert "has 'zebra' in its name" in (await client.ask("shed_list_tags", search="zebra"))["note"]
     first = await client.ask("shed_list_tags", limit=2)
     second = await client.ask("shed_list_tags", limit=2, cursor=first["cursor"])
     assert [row[0] for row in second["rows"]] == ["d.mode", "d.note"]
     text = await client.refused("shed_list_tags", limit=2, search="x", cursor=first["cursor"])
     assert "does not continue this question" in text
     assert "no device 'e'" in await client.refused("shed_list_tags", device="e")
+
+
+async def test_a_server_without_devices_says_what_is_missing(skill, monkeypatch) -> None:
+    monkeypatch.setattr("factorylm_skill.command.document_of", _no_document)
+    async with connected(skill, Settings()) as client:
+        assert "--plant FILE or --simulate" in (await client.ask("shed_list_tags"))["note"]
 
 
 async def test_values_come_with_units_labels_and_made_visible_text(client) -> None:

@@ -30,7 +30,7 @@ _MOVES = {
     "pack1.belt_setpoint": (18.0, 28.0, 1.0),
     "util1.water_setpoint": (14.0, 28.0, 1.0),
 }
-_RUN_COLUMNS = ("unit", "hour", "speed", "power", "current", "flow", "bearing_temperature", "vibration")
+LIFE_COLUMNS = ("unit", "hour", "speed", "power", "current", "flow", "bearing_temperature", "vibration")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,18 +161,18 @@ def _write_runs(folder: Path, story: Story, progress: Progress) -> None:
         (folder / "bearing_truth.csv").open("w", newline="", encoding="utf-8") as truths,
     ):
         run_rows, truth_rows = (csv.writer(f, lineterminator="\n") for f in (runs, truths))
-        run_rows.writerow(_RUN_COLUMNS)
+        run_rows.writerow(LIFE_COLUMNS)
         truth_rows.writerow(["unit", "failed_at_hour", "wear_began_hour"])
         for unit in range(1, story.bearings + 1):
             begun, grows = rng.uniform(5, 40), rng.uniform(50, 140)
             fault = PlantFault(name="bearing_wear", begin_h=begun, grows_h=grows)
             truth_rows.writerow([unit, round(begun + grows, 3), round(begun, 3)])
-            for hour, row in _run(fault, story.seed * 1000 + unit, begun + grows):
+            for hour, row in bearing_life(fault, story.seed * 1000 + unit, begun + grows):
                 run_rows.writerow([unit, hour, *row])
             progress(unit / story.bearings)
 
 
-def _run(fault: PlantFault, seed: int, until_h: float) -> Iterator[tuple[int, list[str]]]:
+def bearing_life(fault: PlantFault, seed: int, until_h: float) -> Iterator[tuple[int, list[str]]]:
     """One row an hour: the mean of a minute's samples, as a route collector would take it."""
     rng = random.Random(seed)  # noqa: S311
     pump = Pump()

@@ -68,7 +68,7 @@ class WriteTag(Arguments):
 
 
 class TableAnswer(BaseModel):
-    """A page of rows; `cursor` continues where `truncated` is true."""
+    """A page of rows; `cursor` continues where `truncated` is true; `note` says why there are none."""
 
     model_config = ConfigDict(frozen=True, defer_build=True)
 
@@ -76,6 +76,7 @@ class TableAnswer(BaseModel):
     rows: list[Row]
     truncated: bool
     cursor: str | None = None
+    note: str | None = None
 
 
 class ToldProblem(BaseModel):

@@ -39,6 +39,7 @@ def list_tool(prefix: str, devices: Devices) -> Tool:
             rows=[_tag_row(tag) for tag in rows],
             truncated=bool(cursor),
             cursor=cursor or None,
+            note=_why_none(devices, asked) if not found else None,
         )
 
     return Tool(
@@ -122,6 +123,14 @@ def diagnose_tool(prefix: str, devices: Devices) -> Tool:
         run=run,
         open_world=True,
     )
+
+
+def _why_none(devices: Devices, asked: ListTags) -> str:
+    if not devices.plant.devices:
+        return "No device in the plant file speaks this protocol; the operator starts with --plant FILE or --simulate"
+    if asked.search:
+        return f"No tag has {told_to_the_model(asked.search, 60)!r} in its name or description"
+    return "The plant file names no tags here; read raw addresses, or browse the device"
 
 
 def _tag_row(tag: Tag) -> Row:

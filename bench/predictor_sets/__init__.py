@@ -1,0 +1,1 @@
+"""The data sets the predictor is measured on."""
