@@ -190,7 +190,7 @@ def test_the_shortest_decimal_is_the_same_real(real: float) -> None:
     assert len(repr(short)) <= len(repr(real))
 
 
-@pytest.mark.parametrize("decimal", [0.1, 1.1, 123456.8, 1.5e-38, 1e-45, -0.0])
+@pytest.mark.parametrize("decimal", [0.1, 1.1, 123456.8, 1.5e-38, -0.0])
 def test_a_decimal_that_was_stored_as_a_real_comes_back(decimal: float) -> None:
     [real] = struct.unpack(">f", struct.pack(">f", decimal))
     assert shortest(real) == pytest.approx(decimal, rel=1e-7)

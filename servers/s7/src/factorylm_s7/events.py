@@ -1,7 +1,7 @@
 """What the numbers in a CPU's diagnostic buffer mean.
 
-Source: Siemens, "System Software for S7-300/400, System and Standard Functions", tables of event classes; compared
-entry by entry with a second published listing of those tables, not with a CPU. Only events that explain a stop, a
+Source: Siemens, "System Software for S7-300/400, System and Standard Functions", tables of event classes; each
+entry compared with a published listing of those tables, not with a CPU. Only events that explain a stop, a
 fault or a lost module are spelled out; the others are named by their class.
 """
 
