@@ -128,7 +128,7 @@ async def test_what_was_refused_is_asked_alone_from_then_on_and_comes_back(bench
 
 
 async def test_a_thousand_tags_of_a_missing_block_cost_few_jobs(bench):
-    async with bench(filled(db1=16), pdu=480) as b:
+    async with bench(filled(db1=16), pdu=480, timeout_s=20.0) as b:
         assert set(await b.values(*[f"DB9:{4 * n}:REAL" for n in range(1000)])) == {None}
         assert b.driver.requests_sent <= 9 + 1000 / 20
 

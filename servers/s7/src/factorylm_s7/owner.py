@@ -95,9 +95,9 @@ class Owner:
             session.abort()
 
     def _leave_behind(self, job: "asyncio.Future[T]") -> None:
-        """The thread hangs in the operating system, as a rule because a name server is silent."""
+        """The thread hangs in the operating system, as a rule because a name server is silent, or got no time to run."""
         self.lost = True
         self._thread.stop()
         if not job.done():
-            hint = "Is the name server up? Try the IP address"
+            hint = "Is the name server up (try the IP address), or this machine too busy?"
             job.set_exception(DeviceTimeoutError(f"{self.endpoint} could not be reached in time", hint=hint))
