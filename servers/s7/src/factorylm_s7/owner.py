@@ -95,7 +95,7 @@ class Owner:
             session.abort()
 
     def _leave_behind(self, job: "asyncio.Future[T]") -> None:
-        """The thread hangs in the operating system, as a rule because a name server is silent, or got no time to run."""
+        """The thread hangs in the operating system, mostly because a name server is silent, or got no time to run."""
         self.lost = True
         self._thread.stop()
         if not job.done():
