@@ -14,7 +14,8 @@ from typing import Any
 
 from factorylm_modbus import SKILL
 from factorylm_modbus.address import Table
-from factorylm_modbus.simulator import pump_station, serving
+from factorylm_modbus.pump_station import pump_station
+from factorylm_modbus.simulator import serving
 from factorylm_schema import FactoryLMError, Value
 from factorylm_skill import Devices
 from factorylm_skill.answers import WriteTag

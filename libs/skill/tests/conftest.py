@@ -48,11 +48,14 @@ class Memory:
     writes: list[tuple[str, Value]] = field(default_factory=list)
     read_fails: DeviceError | None = None
     write_fails: Exception | None = None
+    identify_fails: DeviceError | None = None
     ignores_writes: bool = False
     gate: asyncio.Event | None = None
     closed: int = 0
 
     async def identify(self) -> Identity:
+        if self.identify_fails:
+            raise self.identify_fails
         return Identity(vendor="Shed works", product="\x1bbox")
 
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:

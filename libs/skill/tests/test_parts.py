@@ -1,5 +1,6 @@
 """The small pure parts: text, pages, schemas, front matter, engineering values."""
 
+import struct
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -7,7 +8,7 @@ import factorylm_skill
 import mcp_types as types
 import pytest
 from factorylm_schema import BadRequestError, Quality, Series, Tag, UnknownNameError, WriteRefusedError
-from factorylm_skill import SeriesShelf, page, to_raw, to_reading, told_to_the_model
+from factorylm_skill import SeriesShelf, page, shortest, to_raw, to_reading, told_to_the_model
 from factorylm_skill.front_matter import front_matter
 from factorylm_skill.json_schema import slim_schema
 from factorylm_skill.testing import lint_tool
@@ -180,6 +181,20 @@ def test_what_was_read_is_what_would_be_sent(raw: int, scale: float, offset: int
     value = to_reading(tag, raw, NOW).value
     assert value is not None
     assert to_raw(tag, value) == pytest.approx(raw, abs=1e-6)
+
+
+@given(st.floats(width=32))
+def test_the_shortest_decimal_is_the_same_real(real: float) -> None:
+    short = shortest(real)
+    assert struct.pack(">f", short) == struct.pack(">f", real)
+    assert len(repr(short)) <= len(repr(real))
+
+
+@pytest.mark.parametrize("decimal", [0.1, 1.1, 123456.8, 1.5e-38, -0.0])
+def test_a_decimal_that_was_stored_as_a_real_comes_back(decimal: float) -> None:
+    [real] = struct.unpack(">f", struct.pack(">f", decimal))
+    assert shortest(real) == pytest.approx(decimal, rel=1e-7)
+    assert len(repr(shortest(real))) <= len(repr(decimal))
 
 
 def test_a_label_is_sent_as_its_number_and_an_unknown_one_refused() -> None:

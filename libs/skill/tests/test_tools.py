@@ -87,8 +87,16 @@ async def test_a_lost_device_gives_each_tag_its_last_value_marked_uncertain(clie
     memory.read_fails = None
     assert (await client.ask("shed_read_tags", tags=["d.level"]))["rows"] == [["d.level", 2.5, "m"]]
     lost = [record.message for record in caplog.records if record.name == "factorylm"]
-    expected = [] if isinstance(error, BadReplyError) else [f"d: lost: {error.message}", "d: answers again"]
-    assert lost == expected
+    assert lost == [f"d: lost: {error.message}", "d: answers again"]
+
+
+async def test_names_of_a_device_in_advice_and_errors_are_made_visible(client, memory) -> None:
+    memory.read_fails = NotConnectedError("no\u202etag", hint="the nearest are a\x1b[2J, b")
+    [problem] = (await client.ask("shed_read_tags", tags=["d.level"]))["problems"]
+    assert (problem["problem"], problem["hint"]) == ("no<U+202E>tag", "the nearest are a<U+001B>[2J, b")
+    memory.identify_fails = memory.read_fails
+    text = await client.refused("shed_diagnose", device="d")
+    assert text == "NOT_CONNECTED: no<U+202E>tag. the nearest are a<U+001B>[2J, b."
 
 
 async def test_sampling_gives_statistics_a_short_table_and_a_handle(client) -> None:

@@ -13,7 +13,7 @@ from factorylm_schema import (
     OutcomeUnknownError,
     WriteRefusedError,
 )
-from factorylm_skill import AuditLog, ProtocolSkill, Settings
+from factorylm_skill import AuditLog, ProtocolSkill, Settings, before_sending
 from factorylm_skill.command import skill_server
 from factorylm_skill.testing import approving, connected, declining
 from factorylm_skill.testing.clients import Era
@@ -213,6 +213,25 @@ async def test_a_device_that_says_no_is_recorded_as_such(skill, writing, memory,
     async with connected(skill, writing, person=approving) as client:
         assert "exception 2" in await client.refused("shed_write_tag", tag="d.setpoint", value=60)
     assert events(audit) == ["sending", "refused by the device"]
+
+
+async def test_a_write_that_found_no_connection_was_not_sent_and_does_not_count(skill, writing, memory, audit) -> None:
+    memory.write_fails = NotConnectedError("no route", hint="Check the cable")
+    async with connected(skill, writing, person=approving) as client:
+        for _ in range(4):  # three a minute may be sent
+            text = await client.refused("shed_write_tag", tag="d.setpoint", value=60)
+            assert text == "NOT_CONNECTED: no route; nothing was sent. Check the cable."
+        memory.write_fails = None
+        assert (await client.ask("shed_write_tag", tag="d.setpoint", value=60))["outcome"] == "written"
+    assert events(audit) == ["sending", "not sent"] * 4 + ["sending", "written"]
+
+
+def test_what_fails_before_a_write_is_sent_says_so() -> None:
+    with pytest.raises(NotConnectedError, match="silent") as caught, before_sending():
+        raise DeviceTimeoutError("silent", hint="Wait")
+    assert (caught.value.hint, caught.value.quality) == ("Wait", DeviceTimeoutError.quality)
+    with pytest.raises(DeviceRefusedError), before_sending():
+        raise DeviceRefusedError("no such node")
 
 
 async def test_a_device_that_acknowledges_and_keeps_its_value_differs(skill, writing, memory) -> None:

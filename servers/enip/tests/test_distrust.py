@@ -37,8 +37,9 @@ async def _values(driver: EnipDriver, tags: list[Tag]) -> list[Value | None]:
 
 @pytest.mark.parametrize("at", range(VALUE))
 async def test_a_changed_byte_before_the_value_never_changes_the_value(wire, drive, tag, at):
-    driver = drive(wire, timeout_s=0.2)
+    driver = drive(wire)
     await driver.read([tag("Mode")])
+    driver.device = driver.device.model_copy(update={"timeout_s": 0.2})
     wire.alter = _changed(at, 0x55, Service.READ_TAG)
     assert await _values(driver, [tag("Mode")]) in ([5], [None])
     wire.alter = bytes

@@ -1,6 +1,7 @@
 """Reading and writing through the driver, on the real protocol."""
 
 import asyncio
+import socket
 
 import pytest
 from factorylm_enip.simulated_controller import Nameplate
@@ -330,3 +331,10 @@ async def test_a_write_to_a_controller_that_is_away_is_not_unknown_but_not_sent(
     wire.port = 1
     with pytest.raises(NotConnectedError):
         await drive(wire).write(tag("Mode"), 8)
+
+
+async def test_a_write_to_a_host_that_takes_connections_and_stays_silent_is_not_sent(wire, drive, tag):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        wire.port = silent.getsockname()[1]
+        with pytest.raises(NotConnectedError, match="did not answer"):
+            await drive(wire, timeout_s=0.3).write(tag("Mode"), 8)

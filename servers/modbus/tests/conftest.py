@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -13,6 +14,9 @@ from factorylm_modbus.endpoint import Link
 from factorylm_modbus.simulated_device import SimulatedDevice
 from factorylm_modbus.simulator import serving
 from factorylm_schema import Device, Tag
+from pymodbus.pdu.device import ModbusDeviceIdentification
+from pymodbus.server import ModbusTcpServer, ModbusTlsServer
+from pymodbus.simulator import DataType, SimData, SimDevice
 
 Opens = Callable[..., AbstractAsyncContextManager[ModbusDriver]]
 
@@ -102,3 +106,30 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         issued.cert_chain_pems[0].write_to_path(str(folder / f"{name}.pem"))
         issued.private_key_pem.write_to_path(str(folder / f"{name}.key"))
     return Certificates(folder)
+
+
+def _foreign_device() -> SimDevice:
+    bits = [SimData(0, count=32, values=False, datatype=DataType.BITS)]
+    registers = [SimData(0, count=20, values=7, datatype=DataType.REGISTERS)]
+    real = SimData(20, values=123456.0, datatype=DataType.FLOAT32)
+    rest = SimData(22, count=20, values=9, datatype=DataType.REGISTERS)
+    return SimDevice(id=1, simdata=(bits, bits, [*registers, real, rest], registers))
+
+
+@asynccontextmanager
+async def _foreign_server(**settings: Any) -> AsyncIterator[int]:
+    """pymodbus' server on a free port; `tls` gives it certificates."""
+    kind = ModbusTlsServer if "sslctx" in settings else ModbusTcpServer
+    identity = ModbusDeviceIdentification(info_name={"VendorName": "Somebody", "ProductName": "Else"})
+    server = kind(_foreign_device(), address=("127.0.0.1", 0), identity=identity, **settings)
+    await server.listen()
+    try:
+        yield server.transport.sockets[0].getsockname()[1]
+    finally:
+        await server.shutdown()
+
+
+@pytest.fixture
+def foreign_server() -> Callable[..., AbstractAsyncContextManager[int]]:
+    """pymodbus' server: `async with foreign_server(framer=…) as port`."""
+    return _foreign_server

@@ -5,43 +5,17 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from factorylm_modbus import connect, simulate
 from factorylm_modbus.address import Table
 from factorylm_modbus.endpoint import Link
 from factorylm_modbus.simulator import serving
-from factorylm_schema import BadReplyError, Device, NotConnectedError, OutcomeUnknownError, Quality, WriteRefusedError
+from factorylm_schema import Device, NotConnectedError, Quality
 from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.pdu.device import ModbusDeviceIdentification
-from pymodbus.server import ModbusTcpServer, ModbusTlsServer
-from pymodbus.simulator import DataType, SimData, SimDevice
 from pyModbusTCP.server import ModbusServer
-
-
-def _foreign_device() -> SimDevice:
-    bits = [SimData(0, count=32, values=False, datatype=DataType.BITS)]
-    registers = [SimData(0, count=20, values=7, datatype=DataType.REGISTERS)]
-    real = SimData(20, values=123456.0, datatype=DataType.FLOAT32)
-    rest = SimData(22, count=20, values=9, datatype=DataType.REGISTERS)
-    return SimDevice(id=1, simdata=(bits, bits, [*registers, real, rest], registers))
-
-
-@asynccontextmanager
-async def foreign_server(**settings: Any) -> AsyncIterator[int]:
-    """pymodbus' server on a free port; `tls` gives it certificates."""
-    kind = ModbusTlsServer if "sslctx" in settings else ModbusTcpServer
-    identity = ModbusDeviceIdentification(info_name={"VendorName": "Somebody", "ProductName": "Else"})
-    server = kind(_foreign_device(), address=("127.0.0.1", 0), identity=identity, **settings)
-    await server.listen()
-    try:
-        yield server.transport.sockets[0].getsockname()[1]
-    finally:
-        await server.shutdown()
 
 
 def _driver(port: int, link: Link = Link.TCP, **options: object):
@@ -49,7 +23,7 @@ def _driver(port: int, link: Link = Link.TCP, **options: object):
 
 
 @pytest.mark.parametrize(("link", "framer"), [(Link.TCP, FramerType.SOCKET), (Link.RTU_TCP, FramerType.RTU)])
-async def test_pymodbus_server_understands_every_service(link, framer, tag):
+async def test_pymodbus_server_understands_every_service(link, framer, tag, foreign_server):
     async with foreign_server(framer=framer) as port:
         driver = _driver(port, link)
         await driver.write(tag("hr@1"), 99)
@@ -66,54 +40,13 @@ async def test_pymodbus_server_understands_every_service(link, framer, tag):
     assert (identity.vendor, identity.product) == ("Somebody", "Else")
 
 
-async def test_pymodbus_server_refuses_what_it_does_not_have_and_only_that_is_lost(tag):
+async def test_pymodbus_server_refuses_what_it_does_not_have_and_only_that_is_lost(tag, foreign_server):
     async with foreign_server() as port:
         driver = _driver(port)
         readings = await driver.read([tag("hr@41"), tag("hr@44"), tag("hr@0")])
         await driver.close()
     assert [r.value for r in readings] == [9, None, 7]
     assert readings[1].quality is Quality.BadNodeIdUnknown
-
-
-async def test_a_peer_that_answers_fewer_registers_is_not_believed(tag):
-    """pymodbus' own client takes one register for the two it asked for."""
-
-    def shortened(sending: bool, pdu: Any) -> Any:
-        if sending and hasattr(pdu, "registers"):
-            pdu.registers = pdu.registers[:1]
-        return pdu
-
-    async with foreign_server(trace_pdu=shortened) as port:
-        driver = _driver(port)
-        with pytest.raises(BadReplyError, match="4 bytes of data expected, 2 came"):
-            await driver.read([tag("hr@20:REAL")])
-        await driver.close()
-
-
-async def test_an_unanswered_write_is_not_sent_four_times(tag):
-    """pymodbus' client repeats an unanswered write three times by default."""
-    arrived = []
-
-    def swallowed(sending: bool, data: bytes) -> bytes:
-        if not sending:
-            arrived.append(data)
-        return b"" if sending else data
-
-    async with foreign_server(trace_packet=swallowed) as port:
-        driver = _driver(port, reply_timeout_s=0.2)
-        with pytest.raises(OutcomeUnknownError):
-            await driver.write(tag("hr@1"), 5)
-        await driver.close()
-    assert len(arrived) == 1
-
-
-async def test_a_text_of_124_registers_is_refused_before_it_is_sent(tag):
-    """pymodbus' client sends the over-long frame."""
-    async with foreign_server() as port:
-        driver = _driver(port)
-        with pytest.raises(WriteRefusedError, match="1 to 123"):
-            await driver.write(tag("hr@0:STRING[248]"), "x" * 248)
-        await driver.close()
 
 
 @pytest.fixture
@@ -180,7 +113,7 @@ async def test_pymodbus_client_reads_the_simulated_pump():
 # -- TLS --------------------------------------------------------------------------------------
 
 
-async def test_tls_with_certificates_on_both_sides(certificates, tag):
+async def test_tls_with_certificates_on_both_sides(certificates, tag, foreign_server):
     async with foreign_server(sslctx=certificates.server_context()) as port:
         driver = _driver(port, Link.TLS, **certificates.client_options())
         readings = await driver.read([tag("hr@0"), tag("hr@20:REAL")])
@@ -189,7 +122,7 @@ async def test_tls_with_certificates_on_both_sides(certificates, tag):
 
 
 @pytest.mark.parametrize("missing", ["tls_ca", "tls_cert"])
-async def test_tls_without_trust_on_either_side_is_no_connection(missing, certificates, tag):
+async def test_tls_without_trust_on_either_side_is_no_connection(missing, certificates, tag, foreign_server):
     options = certificates.client_options()
     if missing == "tls_ca":
         del options["tls_ca"]
@@ -202,7 +135,7 @@ async def test_tls_without_trust_on_either_side_is_no_connection(missing, certif
         await driver.close()
 
 
-async def test_tls_with_another_devices_certificate_is_refused(certificates, tag):
+async def test_tls_with_another_devices_certificate_is_refused(certificates, tag, foreign_server):
     async with foreign_server(sslctx=certificates.server_context()) as port:
         driver = _driver(port, Link.TLS, **{**certificates.client_options(), "tls_name": "other.example"})
         with pytest.raises(NotConnectedError, match="TLS"):
@@ -247,7 +180,7 @@ def _pump(read: Callable[[], bytes], write: Callable[[bytes], object]) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
-async def test_a_serial_line_is_read_and_written(serial_bridge, tag):
+async def test_a_serial_line_is_read_and_written(serial_bridge, tag, foreign_server):
     async with foreign_server(framer=FramerType.RTU) as port:
         path = await asyncio.to_thread(serial_bridge, port)
         driver = connect(Device(name="d", url=f"modbus-rtu://{path}?baud=115200&parity=N&unit=1"))

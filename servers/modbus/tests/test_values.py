@@ -3,7 +3,7 @@ import struct
 
 import pytest
 from factorylm_modbus.address import ByteOrder, parse
-from factorylm_modbus.values import decode, decodings, encode, masks, reordered, shortest
+from factorylm_modbus.values import decode, decodings, encode, masks, reordered
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,13 +62,6 @@ def test_all_four_decodings_stand_side_by_side_with_what_is_no_number():
 def test_each_type_reads_what_the_device_wrote(address: str, wire: str, value: object):
     read = decode(bytes.fromhex(wire), parse(address))
     assert (read, type(read)) == (value, type(value))
-
-
-@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
-@settings(max_examples=300, deadline=None)
-def test_the_shortest_decimal_is_the_same_real(value: float):
-    assert struct.pack(">f", shortest(value)) == struct.pack(">f", value)
-    assert len(repr(shortest(value))) <= len(repr(value))
 
 
 def test_a_real_of_one_point_one_reads_as_one_point_one():

@@ -13,9 +13,10 @@ from factorylm_opcua.certificates import Pki, self_signed
 from factorylm_opcua.dialect import DIALECT
 from factorylm_opcua.driver import OpcuaDriver
 from factorylm_opcua.faulty_line import FaultyLine
-from factorylm_opcua.simulator import PumpServer, plant_toml
+from factorylm_opcua.pump_station import PumpServer
 from factorylm_schema import Device, Plant, load_plant
 from factorylm_skill.faults import FaultSwitches
+from factorylm_skill.simulated_pump import pump_plant
 
 URI = "urn:factorylm:simulator"
 USER, PASSWORD = "engineer", "pump-house-7"
@@ -65,7 +66,7 @@ def planted(tmp_path: Path) -> Callable[[str], Plant]:
 
 @pytest.fixture
 def plant(line: FaultyLine, planted: Callable[[str], Plant]) -> Plant:
-    return planted(plant_toml(line.port))
+    return planted(pump_plant("factorylm_opcua", f"opc.tcp://127.0.0.1:{line.port}"))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from factorylm_opcua.driver import OpcuaDriver
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import (
     BadReplyError,
     DeviceError,
@@ -172,6 +172,8 @@ async def test_something_that_is_no_opc_ua_server_is_told_by_name(plant):
         driver = OpcuaDriver(plant.device("pump1").model_copy(update={"url": url, "timeout_s": 1.0}))
         with pytest.raises(DeviceError, match=told):
             await value(driver)
+        with pytest.raises(NotConnectedError, match=told):  # a write surely was not sent
+            await driver.write(SETPOINT, 1250)
         other.close()
         await other.wait_closed()
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from asyncua import ua
 from factorylm_opcua.driver import OpcuaDriver
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import Quality, Tag
 
 NS = f"nsu={NAMESPACE}"

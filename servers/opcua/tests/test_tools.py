@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from factorylm_opcua import SKILL
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_skill.skill import Settings
 from factorylm_skill.testing.clients import connected
 

@@ -1,21 +1,11 @@
 """Between the wire and a tag."""
 
 import math
-import struct
 
 import pytest
 from factorylm_opcua.datavalue import Structure
-from factorylm_opcua.values import WHOLE, UnusableValueError, one_value, shortest_float, to_write
+from factorylm_opcua.values import WHOLE, UnusableValueError, one_value, to_write
 from factorylm_schema import BadRequestError
-from hypothesis import given
-from hypothesis import strategies as st
-
-
-@given(st.floats(width=32, allow_nan=False))
-def test_a_float_is_shown_short_and_stays_the_same_float(value):
-    short = shortest_float(value)
-    assert struct.pack("<f", short) == struct.pack("<f", value)
-    assert len(repr(short)) <= len(repr(value))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from asyncua import ua
 from factorylm_opcua.alarms import to_alarm
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import AlarmState, BadReplyError, BadRequestError, DeviceError, Quality, Tag
 from factorylm_skill.driver import Samples
 from factorylm_skill.faults import FaultKind
@@ -94,21 +94,6 @@ async def test_history_is_followed_where_the_server_cuts_it(driver, server, line
     found = await driver.history(raw(f"{NS};s=Pump.Speed"), now - timedelta(hours=1), now, 1000)
     assert len(found.readings) == count
     assert line.requests["HistoryRead"] >= count // 2
-
-
-async def test_bounds_that_nobody_asked_for_are_no_values(driver, server, monkeypatch):
-    storage = server.server.iserver.history_manager.storage
-    bound = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadBoundNotFound))
-    bad = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadSensorFailure))
-    good = ua.DataValue(ua.Variant(5.0), SourceTimestamp=datetime.now(UTC))
-
-    async def bounded(*_: object) -> object:
-        return [bound, good, bad, bound], None
-
-    monkeypatch.setattr(storage, "read_node_history", bounded)
-    now = datetime.now(UTC)
-    found = await driver.history(raw(f"{NS};s=Pump.Speed"), now - timedelta(hours=1), now, 10)
-    assert [(r.value, r.quality) for r in found.readings] == [(5.0, Quality.Good), (None, Quality.BadSensorFailure)]
 
 
 async def test_a_tag_without_history_is_told(driver):

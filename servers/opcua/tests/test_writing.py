@@ -3,7 +3,7 @@
 import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import DeviceRefusedError, OutcomeUnknownError, Quality, Tag, WriteRefusedError
 from factorylm_skill.faults import FaultKind
 

@@ -128,7 +128,7 @@ async def test_what_was_refused_is_asked_alone_from_then_on_and_comes_back(bench
 
 
 async def test_a_thousand_tags_of_a_missing_block_cost_few_jobs(bench):
-    async with bench(filled(db1=16), pdu=480) as b:
+    async with bench(filled(db1=16), pdu=480, timeout_s=20.0) as b:
         assert set(await b.values(*[f"DB9:{4 * n}:REAL" for n in range(1000)])) == {None}
         assert b.driver.requests_sent <= 9 + 1000 / 20
 
@@ -285,11 +285,13 @@ async def test_negotiated_limits_are_kept(bench):
         assert small.most_items <= 19
 
 
-async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device):
+async def test_a_host_that_takes_the_connection_and_stays_silent_is_a_timeout(device, tag):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         driver = S7Driver(device(silent.getsockname()[1], timeout_s=0.3))
         with pytest.raises(DeviceTimeoutError, match="does not answer as an S7 CPU"):
             await driver.browse("", "", 5, "")
+        with pytest.raises(NotConnectedError, match="does not answer as an S7 CPU"):
+            await driver.write(tag("DB1,INT0"), 1)  # it surely was not sent
         await driver.close()
 
 

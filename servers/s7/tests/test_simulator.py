@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from factorylm_s7 import SKILL, simulate
-from factorylm_s7.simulator import pump_station
+from factorylm_s7.pump_station import pump_station
 from factorylm_schema import Value, WriteLimits
 from factorylm_skill.command import simulated_plant
 from factorylm_skill.live_process import Signal

@@ -7,14 +7,16 @@ gets a server, a command line and the contract checks (`factorylm_skill.testing`
 from factorylm_skill.audit import AuditFinding, AuditLog
 from factorylm_skill.call import Call
 from factorylm_skill.call_record import CallRecord
-from factorylm_skill.command import run_skill, skill_server
+from factorylm_skill.command import OperatorCommand, run_skill, skill_server
 from factorylm_skill.desk import ApprovalDesk
 from factorylm_skill.devices import Devices, StandingAlarms
-from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver, Samples
-from factorylm_skill.engineering import to_raw, to_reading
+from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver, Samples, before_sending
+from factorylm_skill.engineering import shortest, to_raw, to_reading
 from factorylm_skill.faults import FaultKind, FaultSwitches
 from factorylm_skill.live_process import LiveProcess, Signal
+from factorylm_skill.owner_thread import OwnerThread
 from factorylm_skill.paging import page
+from factorylm_skill.process_plant import process_plant
 from factorylm_skill.protocol import ProtocolSkill
 from factorylm_skill.server import build_server
 from factorylm_skill.shelf import SeriesShelf
@@ -40,6 +42,8 @@ __all__ = [
     "FaultSwitches",
     "LiveProcess",
     "OpenSkill",
+    "OperatorCommand",
+    "OwnerThread",
     "ProtocolSkill",
     "RawTool",
     "Samples",
@@ -50,9 +54,12 @@ __all__ = [
     "Skill",
     "StandingAlarms",
     "Tool",
+    "before_sending",
     "build_server",
     "page",
+    "process_plant",
     "run_skill",
+    "shortest",
     "skill_server",
     "to_raw",
     "to_reading",

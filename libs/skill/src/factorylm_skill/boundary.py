@@ -14,10 +14,12 @@ from pydantic import BaseModel
 
 from factorylm_skill.call import Call
 from factorylm_skill.tool import ServedTool, WireAnswer
+from factorylm_skill.untrusted import told_to_the_model
 
 # About 10,000 tokens: above it Claude Code warns, at 25,000 it cuts
 LONGEST_ANSWER = 40_000
 _LETTING_GO_S = 0.5
+LONGEST_ERROR = 2_000
 
 logger = logging.getLogger("factorylm")
 
@@ -34,7 +36,9 @@ async def call_tool(tools: Mapping[str, ServedTool], call: Call) -> WireAnswer:
             return told(answer)
         return failed("TIMEOUT", f"{tool.name} took longer than {tool.timeout_s:g} s", "Ask for less at once")
     except FactoryLMError as error:
-        return failed(error.code, error.message, error.hint)
+        # names that a device gave itself stand in messages and hints, too
+        message, hint = (told_to_the_model(text, LONGEST_ERROR) for text in (error.message, error.hint))
+        return failed(error.code, message, hint)
     except MCPError:
         raise
     except (Exception, SystemExit):  # the last line of defence: a fault in one tool must not end the connection

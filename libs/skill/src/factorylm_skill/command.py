@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,10 +27,25 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 Approve = Literal["person", "plan"]
 
 
-def run_skill(skill: Skill, argv: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True, kw_only=True)
+class OperatorCommand:
+    """What a console script does besides serving, for the operator alone: `factorylm-opcua trust URL`.
+
+    `run` is given the arguments behind its name and returns the exit code.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Sequence[str]], int]
+
+
+def run_skill(skill: Skill, argv: Sequence[str] | None = None, *, commands: Sequence[OperatorCommand] = ()) -> int:
     """The main of a skill's console script; returns the exit code."""
-    parser = skill_parser(skill)
-    options = parser.parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    for command in commands:
+        if given[:1] == [command.name]:
+            return command.run(given[1:])
+    options = skill_parser(skill, commands).parse_args(given)
     configure_logging(options.log_level, options.log_format)
     return told_to_the_operator(lambda: anyio.run(_serve_skill, skill, options))
 
@@ -63,7 +79,7 @@ def _single(error: BaseException) -> BaseException:
     return error
 
 
-def skill_parser(skill: Skill) -> argparse.ArgumentParser:
+def skill_parser(skill: Skill, commands: Sequence[OperatorCommand] = ()) -> argparse.ArgumentParser:
     """The options of one skill's server."""
     command = f"factorylm-{skill.name}"
     simulates = isinstance(skill, ProtocolSkill)
@@ -71,7 +87,8 @@ def skill_parser(skill: Skill) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=command,
         description=f"{skill.title} for AI assistants: an MCP server on stdio, or on HTTP with --http.",
-        epilog=f"example: {example}",
+        epilog="\n".join([f"example: {example}", *_told_commands(command, commands)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"{command} {skill.version}")
     if simulates:
@@ -84,6 +101,11 @@ def skill_parser(skill: Skill) -> argparse.ArgumentParser:
         )
     add_serving_options(parser)
     return parser
+
+
+def _told_commands(script: str, commands: Sequence[OperatorCommand]) -> list[str]:
+    lines = [f"  {script} {command.name:10} {command.summary}" for command in commands]
+    return ["", "commands of the operator (each has --help):", *lines] if lines else []
 
 
 def add_write_options(parser: argparse.ArgumentParser) -> None:

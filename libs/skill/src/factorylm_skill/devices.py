@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from factorylm_schema import (
     AlarmEvent,
+    BadReplyError,
     Device,
     DeviceError,
     DeviceTimeoutError,
@@ -21,7 +22,7 @@ from factorylm_schema import (
 )
 
 from factorylm_skill.driver import Connects, Driver, TellsAlarms
-from factorylm_skill.untrusted import told_to_the_model
+from factorylm_skill.untrusted import LONGEST_ADVICE, told_to_the_model
 
 T = TypeVar("T")
 
@@ -71,7 +72,7 @@ class Line:
         async with self._lock:
             try:
                 done = await job(self.driver)
-            except (NotConnectedError, DeviceTimeoutError) as error:
+            except (NotConnectedError, DeviceTimeoutError, BadReplyError) as error:
                 self._note(up=False, why=error.message)
                 raise
             self._note(up=True)
@@ -160,7 +161,7 @@ class Devices:
             tag=reading.tag,
             quality=quality,
             problem=told_to_the_model(reading.problem),
-            hint=reading.hint,
+            hint=told_to_the_model(reading.hint, LONGEST_ADVICE),
             last_value=told_to_the_model(doubtful) if isinstance(doubtful, str) else doubtful,
             last_time=since,
         )

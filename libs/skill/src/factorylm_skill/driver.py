@@ -5,10 +5,22 @@ first use, and after any timeout, sequence or length mismatch it drops the conne
 the next call. It never answers a question with another question's reply.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
-from factorylm_schema import AlarmEvent, Device, Diagnosis, Identity, Reading, Tag, Value
+from factorylm_schema import (
+    AlarmEvent,
+    Device,
+    DeviceError,
+    DeviceRefusedError,
+    Diagnosis,
+    Identity,
+    NotConnectedError,
+    Reading,
+    Tag,
+    Value,
+)
 from pydantic import BaseModel, ConfigDict
 
 
@@ -30,14 +42,26 @@ class Driver(Protocol):
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` (engineering units) once.
 
-        Raises WriteRefusedError before anything is sent, DeviceRefusedError when the device says no,
-        OutcomeUnknownError when it was sent and not answered.
+        WriteRefusedError and NotConnectedError say that it was surely not sent (`before_sending` makes the latter
+        of whatever fails on the way there), DeviceRefusedError that the device said no. OutcomeUnknownError says
+        that it was sent and not answered; any other error is taken for that.
         """
         ...
 
     async def close(self) -> None:
         """Drop the connection; a later call makes a new one. Never raises."""
         ...
+
+
+@contextmanager
+def before_sending() -> Iterator[None]:
+    """What fails in here fails before the write is sent, so that it raises NotConnectedError (see Driver.write)."""
+    try:
+        yield
+    except (NotConnectedError, DeviceRefusedError):
+        raise
+    except DeviceError as error:
+        raise NotConnectedError(error.message, hint=error.hint, quality=error.quality) from error
 
 
 class BrowsePage(BaseModel):

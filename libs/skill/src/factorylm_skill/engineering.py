@@ -1,10 +1,13 @@
 """Between what a device holds and what an engineer reads: scaling, enumerations, plausible range."""
 
 import math
+import struct
 from datetime import datetime
 
 from factorylm_schema import Quality, Reading, Tag, Value, WriteRefusedError
 
+_REAL = struct.Struct(">f")
+_LARGEST_REAL = (2 - 2**-23) * 2.0**127
 _LOOK_AT = "The device sent this; check type, byte order and sensor"
 
 
@@ -36,6 +39,19 @@ def to_raw(tag: Tag, value: Value) -> Value:
     if isinstance(value, bool | str) or (tag.scale == 1 and tag.offset == 0):
         return value
     return _tidy((value - tag.offset) / tag.scale)
+
+
+def shortest(real: float) -> float:
+    """The shortest decimal that is the same 32-bit REAL: 1.1, where widening gives 1.10000002384."""
+    if not math.isfinite(real) or real.is_integer():
+        return real
+    wire = _REAL.pack(real)
+    # 9 digits name every REAL, 7 or 8 are mostly enough (IEEE 754, 5.12.2)
+    for digits in (7, 8):
+        candidate = float(f"{real:.{digits}g}")
+        if abs(candidate) <= _LARGEST_REAL and _REAL.pack(candidate) == wire:
+            return candidate
+    return float(f"{real:.9g}")
 
 
 def _engineered(tag: Tag, raw: Value) -> tuple[Value | None, Quality, str]:

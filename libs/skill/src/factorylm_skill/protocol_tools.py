@@ -18,7 +18,7 @@ from factorylm_skill.driver import BrowsePage, Browses, Diagnoses, Driver
 from factorylm_skill.paging import page
 from factorylm_skill.reading_table import read_answer, shown
 from factorylm_skill.tool import Tool
-from factorylm_skill.untrusted import told_to_the_model
+from factorylm_skill.untrusted import LONGEST_ADVICE, told_to_the_model
 
 
 def list_tool(prefix: str, devices: Devices) -> Tool:
@@ -150,9 +150,13 @@ def _told(diagnosis: Diagnosis) -> DiagnoseAnswer:
     return DiagnoseAnswer(
         verdict=told_to_the_model(verdict, 300),
         columns=["step", "outcome", "evidence", "next_step"],
-        rows=[[r.name, r.outcome, told_to_the_model(r.evidence, 400), r.next_step] for r in diagnosis.rungs],
+        rows=[[r.name, r.outcome, _advice(r.evidence), _advice(r.next_step)] for r in diagnosis.rungs],
         identity=_identity(diagnosis.identity) if diagnosis.identity else None,
     )
+
+
+def _advice(text: str) -> str:
+    return told_to_the_model(text, LONGEST_ADVICE)
 
 
 def _identity(identity: Identity) -> dict[str, Value]:

@@ -1,9 +1,12 @@
 """The small live process behind the simulator: a motor-driven pump. Deterministic for a given clock and seed."""
 
+import json
 import math
 import random
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.resources import files
 
 RATED_SPEED = 1480.0  # /min, a four-pole motor on 50 Hz
 MODES = {0: "off", 1: "manual", 2: "automatic"}
@@ -61,3 +64,9 @@ class Pump:
 
     def _ripple(self, frequency: float) -> float:
         return math.sin(frequency * self._at + self._phase)
+
+
+def pump_plant(package: str, url: str) -> str:
+    """The plant file that `package` ships for the pump (`simulated_plant.toml`), with its device at `url`."""
+    text = files(package).joinpath("simulated_plant.toml").read_text(encoding="utf-8")
+    return re.sub(r'(?m)^url = ".*"', lambda _: f"url = {json.dumps(url)}", text, count=1)

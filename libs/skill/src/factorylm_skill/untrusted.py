@@ -1,6 +1,7 @@
 """Text that came from a device or a file: shown as data, made harmless, never obeyed."""
 
 LONGEST_TEXT = 200
+LONGEST_ADVICE = 400  # ours, with names of the device in it
 
 
 def told_to_the_model(text: str, limit: int = LONGEST_TEXT) -> str:

@@ -14,6 +14,7 @@ from factorylm_schema import (
     DeviceError,
     DeviceRefusedError,
     FactoryLMError,
+    NotConnectedError,
     OutcomeUnknownError,
     Tag,
     Value,
@@ -98,8 +99,7 @@ class WriteGate:
         except (OutcomeUnknownError, AuditError):
             raise
         except FactoryLMError as error:
-            said_no = isinstance(error, DeviceRefusedError)
-            self.audit.append("refused by the device" if said_no else "refused", **who, reason=error.message)
+            self.audit.append(_why_not(error), **who, reason=error.message)
             raise
 
     async def _to_the_end(self, write: Coroutine[Any, Any, WriteAnswer]) -> WriteAnswer:
@@ -237,6 +237,9 @@ class WriteGate:
             return error.message
         except DeviceRefusedError:
             raise
+        except NotConnectedError as error:
+            self._sent[tag.id].pop()
+            raise NotConnectedError(f"{error.message}; nothing was sent", hint=error.hint) from error
         except DeviceError as error:
             return f"the connection failed while writing: {error.message}"
         return ""
@@ -265,6 +268,13 @@ class WriteGate:
 
     def _note_sent(self, tag: Tag) -> None:
         self._sent.setdefault(tag.id, deque(maxlen=600)).append(self.clock())
+
+
+def _why_not(error: FactoryLMError) -> str:
+    """The audit's word for a write that did not happen."""
+    if isinstance(error, DeviceRefusedError):
+        return "refused by the device"
+    return "not sent" if isinstance(error, NotConnectedError) else "refused"
 
 
 class ConfirmationRequiredError(WriteRefusedError):

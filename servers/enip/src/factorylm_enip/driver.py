@@ -20,7 +20,8 @@ from factorylm_schema import (
     Tag,
     Value,
 )
-from factorylm_skill.driver import BrowsePage
+from factorylm_skill.driver import BrowsePage, before_sending
+from factorylm_skill.owner_thread import OwnerThread
 
 from factorylm_enip.browse import browse
 from factorylm_enip.catalog import UploadUnfinishedError
@@ -30,11 +31,10 @@ from factorylm_enip.discovery import NETWORK, browse_network
 from factorylm_enip.identity import identity_of
 from factorylm_enip.line import Deadline
 from factorylm_enip.memory import Memory
-from factorylm_enip.owner import Owner
-from factorylm_enip.reader import Batch
+from factorylm_enip.reading import Batch
 from factorylm_enip.route import Route, parse_route
 from factorylm_enip.session import Session
-from factorylm_enip.writer import write
+from factorylm_enip.writing import write
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class EnipDriver:
     now: Callable[[], datetime] = _utc_now
     _route: Route = field(init=False)
     _options: DeviceOptions = field(init=False)
-    _owner: Owner = field(init=False)
+    _owner: OwnerThread = field(init=False)
     _deadline: Deadline = field(default_factory=Deadline)
     _session: Session | None = None
     _memory: Memory = field(default_factory=Memory)
@@ -67,7 +67,7 @@ class EnipDriver:
     def __post_init__(self) -> None:
         self._route = parse_route(self.device.url)
         self._options = options_of(self.device)
-        self._owner = Owner(f"enip {self.device.name}")
+        self._owner = OwnerThread(f"enip {self.device.name}")
 
     async def identify(self) -> Identity:
         """The identity object behind the route, and the key switch."""
@@ -79,9 +79,10 @@ class EnipDriver:
 
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
-        await self._owned(
-            lambda: self._with_session(lambda session: write(session, self._memory, tag, value, self.now))
-        )
+        with before_sending():  # once it is sent, what fails is an OutcomeUnknownError
+            await self._owned(
+                lambda: self._with_session(lambda session: write(session, self._memory, tag, value, self.now))
+            )
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """Tags, a program's tags, a structure's members; `network:` asks who else is there."""

@@ -1,6 +1,7 @@
 """The EtherNet/IP skill as one value; pycomm3 is imported with the first connection."""
 
 import sys
+from importlib.metadata import version
 
 from factorylm_schema import Device
 from factorylm_skill.command import run_skill
@@ -21,7 +22,7 @@ def connect(device: Device) -> Driver:
 SKILL = ProtocolSkill(
     name="enip",
     title="EtherNet/IP",
-    version="0.1.0",
+    version=version("factorylm-enip"),
     instructions=(
         "Reads Logix controllers over EtherNet/IP. Tags come from the plant file: enip_list_tags, then "
         "enip_read_tags. enip_browse shows what the controller has; a raw address is the controller's own path, "

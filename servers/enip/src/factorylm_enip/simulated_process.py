@@ -1,15 +1,14 @@
 """Any live process as a controller: its signals are the members of one structure tag named after the device."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from factorylm_schema import Value
+from factorylm_skill.engineering import shortest
 from factorylm_skill.live_process import LiveProcess, Signal
+from factorylm_skill.process_plant import process_plant
 
 from factorylm_enip.simulated_controller import Controller
 from factorylm_enip.simulated_tags import Symbol, Template, got, put, string_template, structure
-from factorylm_enip.values import shortest
 
 _TEXT = string_template(0x1A0, "STRING16", 16)
 _TYPES: dict[str, str | Template] = {"bool": "BOOL", "int": "DINT", "real": "REAL", "text": _TEXT}
@@ -49,36 +48,14 @@ class ProcessTags:
                 self.process.set(signal.name, shortest(value) if signal.type == "real" else value)
                 self._shown[signal.name] = value
 
+    def plant(self, url: str) -> str:
+        """The plant file that describes the layout."""
+        return process_plant(self.process, device=self.device, url=url, address=self._address)
+
+    def _address(self, signal: Signal) -> str:
+        return f"{tag_name(self.device)}.{signal.name}"
+
 
 def tag_name(device: str) -> str:
     """A device's name as a controller can say it."""
     return device.replace("-", "_")
-
-
-def process_plant(process: LiveProcess, device: str, url: str) -> str:
-    """The plant file that describes the layout."""
-    head = f'[plant]\nname = "Simulated process"\n\n[devices.{device}]\nurl = {json.dumps(url)}\n'
-    return head + "".join(f"\n[devices.{device}.tags.{s.name}]\n{_tag(s, device)}" for s in process.signals)
-
-
-def _tag(signal: Signal, device: str) -> str:
-    return "".join(f"{key} = {value}\n" for key, value in _keys(signal, device))
-
-
-def _keys(signal: Signal, device: str) -> Iterator[tuple[str, str]]:
-    yield "address", json.dumps(f"{tag_name(device)}.{signal.name}")
-    for key, text in (("unit", signal.unit), ("description", signal.description)):
-        if text:
-            yield key, json.dumps(text, ensure_ascii=False)
-    for key, bound in (("min", signal.minimum), ("max", signal.maximum)):
-        if bound is not None:
-            yield key, repr(bound)
-    if signal.enum:
-        yield "enum", _inline({str(number): label for number, label in signal.enum.items()})
-    if signal.write:
-        yield "write", _inline(signal.write.model_dump(exclude_none=True))
-
-
-def _inline(table: dict[str, object]) -> str:
-    pairs = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items())
-    return "{ " + ", ".join(pairs) + " }"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factorylm_schema import Value
+from factorylm_skill.engineering import shortest
 
 
 @dataclass(frozen=True)
@@ -130,19 +131,6 @@ def _numbers(kind: Kind, data: bytes) -> Sequence[int | float] | None:
         return None
     numbers = struct.unpack(f"<{len(data) // kind.size}{ATOMIC_BY_CODE[kind.code].format}", data)
     return [shortest(number) for number in numbers] if kind.code == REAL else numbers
-
-
-def shortest(real: float) -> float:
-    """The shortest decimal that is the same 32-bit REAL: 1.1, where widening gives 1.10000002384."""
-    if not math.isfinite(real) or real.is_integer():
-        return real
-    pack = _STRUCTS[REAL].pack
-    wire = pack(real)
-    for digits in (7, 8):
-        candidate = float(f"{real:.{digits}g}")
-        if abs(candidate) < _LARGEST_REAL and pack(candidate) == wire:
-            return candidate
-    return float(f"{real:.9g}")
 
 
 def bit_of(kind: Kind, data: bytes, bit: int) -> bool:

@@ -17,7 +17,7 @@ from factorylm_modbus import pdu
 from factorylm_modbus.address import DataType, Table
 from factorylm_modbus.dialect import DeviceOptions, units_of
 from factorylm_modbus.endpoint import Endpoint, Link
-from factorylm_modbus.identification import identity_of
+from factorylm_modbus.identity import identity_of
 from factorylm_modbus.layout import Place
 from factorylm_modbus.pdu import Answer, ModbusRefusedError, Request
 from factorylm_modbus.plan import Span

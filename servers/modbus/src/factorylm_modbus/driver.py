@@ -26,7 +26,7 @@ from factorylm_modbus.address import Table
 from factorylm_modbus.diagnosis import Ladder
 from factorylm_modbus.dialect import DeviceOptions, options_of
 from factorylm_modbus.endpoint import Endpoint, Link, parse_url
-from factorylm_modbus.identification import identity_of
+from factorylm_modbus.identity import identity_of
 from factorylm_modbus.layout import Layout, Misplaced, Place, place_of, readings_of, units_named
 from factorylm_modbus.pdu import Answer
 from factorylm_modbus.plan import Block, Span, between, halves

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from factorylm_schema import nearest
+from factorylm_skill.device_url import number_of, query_of
 
 
 class Link(StrEnum):
@@ -69,8 +69,8 @@ def parse_url(url: str) -> Endpoint:
     """The endpoint `url` names; ValueError with the right form where it names none."""
     link = _link(url)
     parts = urlsplit(url)
-    query = _query(parts.query, ("unit",) if link is not Link.RTU else _SERIAL_KEYS, link)
-    unit = _number(query.pop("unit", "1"), "unit", 1 if link.is_rtu else 0, 247 if link.is_rtu else 255)
+    query = query_of(parts.query, ("unit",) if link is not Link.RTU else _SERIAL_KEYS, link)
+    unit = number_of(query.pop("unit", "1"), "unit", 1 if link.is_rtu else 0, 247 if link.is_rtu else 255)
     if link is Link.RTU:
         return Endpoint(link=link, unit=unit, serial=_serial(parts.netloc, parts.path, query))
     if parts.path.strip("/") or not parts.hostname:
@@ -84,17 +84,6 @@ def _link(url: str) -> Link:
         return Link(scheme)
     except ValueError:
         raise ValueError(f"{scheme!r} is not a Modbus scheme; use {', '.join(Link)}") from None
-
-
-def _query(text: str, known: tuple[str, ...], link: Link) -> dict[str, str]:
-    query: dict[str, str] = {}
-    for key, value in parse_qsl(text, keep_blank_values=True):
-        if key not in known:
-            raise ValueError(f"{key!r} is not known in a {link} URL; did you mean {', '.join(nearest(key, known))}?")
-        if key in query:
-            raise ValueError(f"{key!r} is in the URL twice")
-        query[key] = value
-    return query
 
 
 def _port(url: str, link: Link) -> int:
@@ -119,15 +108,8 @@ def _serial(netloc: str, path: str, query: dict[str, str]) -> SerialLine:
     stopbits = query.get("stopbits", "2" if parity == "N" else "1")
     return SerialLine(
         port=port,
-        baud=_number(query.get("baud", "19200"), "baud", 300, 4_000_000),
+        baud=number_of(query.get("baud", "19200"), "baud", 300, 4_000_000),
         parity=parity,
-        stopbits=_number(stopbits, "stopbits", 1, 2),
-        bytesize=_number(query.get("bytesize", "8"), "bytesize", 8, 8),
+        stopbits=number_of(stopbits, "stopbits", 1, 2),
+        bytesize=number_of(query.get("bytesize", "8"), "bytesize", 8, 8),
     )
-
-
-def _number(text: str, key: str, low: int, high: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or not low <= int(text) <= high:
-        allowed = str(low) if low == high else f"a number from {low} to {high}"
-        raise ValueError(f"{key}={text[:20]} in the URL: {key} is {allowed}")
-    return int(text)

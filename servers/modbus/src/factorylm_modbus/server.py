@@ -1,6 +1,7 @@
 """The Modbus skill as one value; nothing heavy is imported before the first call."""
 
 import sys
+from importlib.metadata import version
 
 from factorylm_skill.command import run_skill
 from factorylm_skill.protocol import ProtocolSkill
@@ -12,7 +13,7 @@ from factorylm_modbus.simulator import simulate
 SKILL = ProtocolSkill(
     name="modbus",
     title="Modbus",
-    version="0.1.0",
+    version=version("factorylm-modbus"),
     instructions=(
         "Reads Modbus devices. Tags come from the plant file: modbus_list_tags, then modbus_read_tags. "
         "Addresses like 40108 count from 1, hr@107 from 0. modbus_diagnose when a device or value looks wrong. "

@@ -18,6 +18,7 @@ from factorylm_schema import (
     NotConnectedError,
     OutcomeUnknownError,
 )
+from factorylm_skill.driver import before_sending
 
 from factorylm_modbus.endpoint import Endpoint, Link, SerialLine
 from factorylm_modbus.framing import Mbap, Rtu
@@ -70,8 +71,11 @@ class Session:
         return [failure if answer is None else answer for answer in batch.answers]
 
     async def ask_once(self, request: Request, deadline: float) -> bytes:
-        """Send a write a single time. Raises OutcomeUnknownError when it left and was not answered."""
-        line = await self._line(0, deadline)
+        """Send a write a single time: NotConnectedError when it did not leave, OutcomeUnknownError when it is
+        not answered.
+        """
+        with before_sending():
+            line = await self._line(0, deadline)
         batch = Batch(requests=[request])
         try:
             await self._ask_on(line, batch, [0], deadline)

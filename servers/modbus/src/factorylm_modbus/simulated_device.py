@@ -4,10 +4,12 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from factorylm_schema import Value
 from factorylm_skill.faults import FaultSwitches
 
-from factorylm_modbus.address import Table
+from factorylm_modbus.address import Address, Table
 from factorylm_modbus.pdu import MOST_COILS_WRITTEN, MOST_REGISTERS_WRITTEN, READ
+from factorylm_modbus.values import encode
 
 _TABLES = {function: table for table, function in READ.items()}
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
@@ -63,6 +65,13 @@ class SimulatedDevice:
         """Set registers from their bytes."""
         for offset, word in enumerate(struct.unpack(f">{len(data) // 2}H", data)):
             self._memory[table][at + offset] = word
+
+    def place(self, address: Address, value: Value) -> None:
+        """Set the bit or the registers at `address` to what they hold when they mean `value`."""
+        if address.table.of_bits:
+            self.put(address.table, address.offset, int(bool(value)))
+        else:
+            self.put_bytes(address.table, address.offset, encode(value, address))
 
     def hears(self, unit: int, pdu: bytes) -> bool:
         """There will be an answer at all."""

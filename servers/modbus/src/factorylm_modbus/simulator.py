@@ -15,13 +15,14 @@ from typing import cast
 
 from factorylm_skill.faults import FaultKind
 from factorylm_skill.live_process import LiveProcess
-from factorylm_skill.simulated_pump import Pump
+from factorylm_skill.simulated_pump import Pump, pump_plant
 from factorylm_skill.simulation import Simulation
 
 from factorylm_modbus.endpoint import Link
 from factorylm_modbus.framing import checksum
+from factorylm_modbus.pump_station import pump_station
 from factorylm_modbus.simulated_device import SimulatedDevice
-from factorylm_modbus.stations import pump_plant, pump_station, station_of
+from factorylm_modbus.simulated_process import laid_out
 
 HOST = "127.0.0.1"
 _TRICKLE_S = 0.002
@@ -38,11 +39,11 @@ async def simulate(
     link: Link = Link.TCP,
 ) -> AsyncIterator[Simulation]:
     """The simulated pump, or `process` (factorylm_skill.simulation.Simulates)."""
-    station = station_of(process) if process else None
-    simulated = station.device() if station else pump_station(Pump(clock))
+    layout = laid_out(process) if process else None
+    simulated = layout.device() if layout else pump_station(Pump(clock))
     async with serving(simulated, port=port, link=link) as bound:
         url = f"{link}://{HOST}:{bound}?unit=1"
-        plant = station.plant(url, device) if station else pump_plant(url)
+        plant = layout.plant(device, url) if layout else pump_plant("factorylm_modbus", url)
         yield Simulation(plant_toml=plant, faults=simulated.faults)
 
 

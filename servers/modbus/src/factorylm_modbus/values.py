@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from factorylm_schema import Value
+from factorylm_skill.engineering import shortest
 
 from factorylm_modbus.address import Address, ByteOrder, DataType
 
@@ -110,19 +111,6 @@ def decodings(data: bytes, address: Address) -> dict[ByteOrder, Value | str]:
         finite = not isinstance(value, float) or math.isfinite(value)
         found[order] = value if finite else "not a number"
     return found
-
-
-def shortest(real: float) -> float:
-    """The shortest decimal that is the same 32-bit REAL: 1.1, where widening gives 1.10000002384."""
-    if not math.isfinite(real) or real.is_integer():
-        return real
-    pack = _FORMATS[DataType.REAL].pack
-    wire = pack(real)
-    for digits in (7, 8):
-        candidate = float(f"{real:.{digits}g}")
-        if pack(candidate) == wire:
-            return candidate
-    return float(f"{real:.9g}")
 
 
 def _part(low: int, high: int, data: bytes, *, as_bool: bool) -> bool | int:

@@ -23,7 +23,7 @@ from factorylm_schema import (
     Tag,
     Value,
 )
-from factorylm_skill.driver import BrowsePage
+from factorylm_skill.driver import BrowsePage, before_sending
 
 from factorylm_opcua.access import Access, access_of
 
@@ -78,14 +78,15 @@ class OpcuaDriver:
         from factorylm_opcua.writing import node_type, write_tag
 
         # finding the type out changes nothing, so it may be tried again; the write itself never is
-        await self.on_session(lambda session: node_type(session, tag))
-        with self._dropping_on_doubt():
-            await write_tag(await self.session(), tag, value)
+        with before_sending():  # once it is sent, what fails is an OutcomeUnknownError
+            await self.on_session(lambda session: node_type(session, tag))
+            with self._dropping_on_doubt():
+                await write_tag(await self.session(), tag, value)
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """What lies below `path`: an address from an earlier page, or names with slashes."""
         await self.load()
-        from factorylm_opcua.browsing import browse_page
+        from factorylm_opcua.browse import browse_page
 
         return await self.on_session(lambda session: browse_page(session, path, search, limit, cursor), _PATIENCE_S)
 

@@ -5,8 +5,9 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
+from importlib.metadata import version
 
-from factorylm_skill.command import run_skill
+from factorylm_skill.command import OperatorCommand, run_skill
 from factorylm_skill.live_process import LiveProcess
 from factorylm_skill.protocol import ProtocolSkill
 from factorylm_skill.simulation import Simulation
@@ -31,7 +32,7 @@ async def simulate(
 SKILL = ProtocolSkill(
     name="opcua",
     title="OPC UA",
-    version="0.1.0",
+    version=version("factorylm-opcua"),
     instructions=(
         "Reads OPC UA servers. Tags come from the plant file: opcua_list_tags, then opcua_read_tags. "
         "opcua_browse finds what else a server has, opcua_diagnose why it does not answer. "
@@ -51,11 +52,15 @@ SKILL = ProtocolSkill(
 )
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """The console script `factorylm-opcua`; its word `trust` is the operator's alone."""
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] == ["trust"]:
-        from factorylm_opcua.trusting import trust_command
+def _trust(arguments: Sequence[str]) -> int:
+    from factorylm_opcua.trusting import trust_command
 
-        sys.exit(trust_command(given[1:]))
-    sys.exit(run_skill(SKILL, given))
+    return trust_command(arguments)
+
+
+TRUST = OperatorCommand(name="trust", summary="look at a server's certificate and decide to trust it", run=_trust)
+
+
+def main() -> None:
+    """The console script `factorylm-opcua`."""
+    sys.exit(run_skill(SKILL, commands=[TRUST]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from factorylm_schema import BadRequestError, Value
+from factorylm_skill.engineering import shortest
 
 from factorylm_opcua.datavalue import Decoded, Structure
 
@@ -55,20 +56,8 @@ def one_value(decoded: Decoded, type_id: int, element: Sequence[int]) -> Value:
     if isinstance(decoded, bytes):
         return "0x" + decoded.hex()
     if type_id == TYPE_IDS["Float"] and isinstance(decoded, float):
-        return shortest_float(decoded)
+        return shortest(decoded)
     return decoded
-
-
-def shortest_float(value: float) -> float:
-    """The shortest number that is the same 32-bit float: 0.1, not 0.10000000149011612."""
-    if not math.isfinite(value) or value == 0:
-        return value
-    # 9 digits name every 32-bit float, 6 to 8 are often enough (IEEE 754, 5.12.2)
-    for digits in (6, 7, 8):
-        short = float(f"{value:.{digits}g}")
-        if abs(short) <= _LARGEST_FLOAT and _as_float32(short) == value:
-            return short
-    return float(f"{value:.9g}")
 
 
 def to_write(type_name: str, value: Value) -> bool | int | float | str | bytes | datetime:

@@ -18,7 +18,7 @@ from factorylm_schema import (
     Value,
     WriteRefusedError,
 )
-from factorylm_skill.driver import BrowsePage
+from factorylm_skill.driver import BrowsePage, before_sending
 from factorylm_skill.engineering import to_raw
 
 from factorylm_s7.address import Address, parse
@@ -100,7 +100,7 @@ class S7Driver:
     async def write(self, tag: Tag, value: Value) -> None:
         """Send `value` once."""
         address, data = _to_send(tag, value)
-        await self._owned(lambda owner, deadline: self._write(owner.connected(deadline), tag, address, data))
+        await self._owned(lambda owner, deadline: self._write(owner, tag, address, data, deadline))
 
     async def browse(self, path: str, search: str, limit: int, cursor: str) -> BrowsePage:
         """The CPU's blocks: their kinds, and the blocks of one kind."""
@@ -203,12 +203,14 @@ class S7Driver:
 
     # -- writing ------------------------------------------------------------------------------------------
 
-    def _write(self, session: Session, tag: Tag, address: Address, data: bytes) -> None:
+    def _write(self, owner: Owner, tag: Tag, address: Address, data: bytes, deadline: float) -> None:
         place, bit = range_of(address), None
-        if address.type == "BOOL":
-            place, bit = Range(place.area, place.block, address.start, address.start + 1), address.bit
-        elif address.length:
-            place = self._text_place(session, tag, address, place)
+        with before_sending():
+            session = owner.connected(deadline)
+            if address.type == "BOOL":
+                place, bit = Range(place.area, place.block, address.start, address.start + 1), address.bit
+            elif address.length:
+                place = self._text_place(session, tag, address, place)
         self.requests_sent += 1
         if refusal := session.write(Range(place.area, place.block, place.start, place.start + len(data)), data, bit):
             raise refused(refusal, f"{tag.id} was not written")

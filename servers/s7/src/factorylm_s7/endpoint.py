@@ -1,9 +1,9 @@
 """Where a CPU is, out of its URL. Pure."""
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
-from factorylm_schema import nearest
+from factorylm_skill.device_url import number_of, query_of
 
 SCHEME = "s7"
 FORM = "s7://10.0.0.5?rack=0&slot=1"
@@ -33,24 +33,13 @@ def parse_url(url: str) -> Endpoint:
         raise ValueError(f"{url!r} is not host and port; write {FORM}")
     if ":" in parts.hostname:
         raise ValueError("S7 connections are made over IPv4 only; write a name or an IPv4 address")
-    query = _query(parts.query)
+    query = query_of(parts.query, _KEYS, SCHEME)
     return Endpoint(
         host=parts.hostname,
         port=_port(url),
-        rack=_number(query.get("rack", "0"), "rack", 7),
-        slot=_number(query.get("slot", "1"), "slot", 31),
+        rack=number_of(query.get("rack", "0"), "rack", 0, 7),
+        slot=number_of(query.get("slot", "1"), "slot", 0, 31),
     )
-
-
-def _query(text: str) -> dict[str, str]:
-    query: dict[str, str] = {}
-    for key, value in parse_qsl(text, keep_blank_values=True):
-        if key not in _KEYS:
-            raise ValueError(f"{key!r} is not known in an S7 URL; did you mean {', '.join(nearest(key, _KEYS))}?")
-        if key in query:
-            raise ValueError(f"{key!r} is in the URL twice")
-        query[key] = value
-    return query
 
 
 def _port(url: str) -> int:
@@ -61,9 +50,3 @@ def _port(url: str) -> int:
     if port == 0:
         raise ValueError(f"the port is a number from 1 to 65535; write {FORM}")
     return port or _PORT
-
-
-def _number(text: str, key: str, high: int) -> int:
-    if not (text.isascii() and text.isdecimal()) or int(text) > high:
-        raise ValueError(f"{key}={text[:20]} in the URL: {key} is a number from 0 to {high}")
-    return int(text)

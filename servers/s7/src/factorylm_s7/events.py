@@ -1,7 +1,8 @@
 """What the numbers in a CPU's diagnostic buffer mean.
 
-Source: Siemens, "System Software for S7-300/400, System and Standard Functions", tables of event classes. Only
-events that explain a stop, a fault or a lost module are spelled out; the others are named by their class.
+Source: Siemens, "System Software for S7-300/400, System and Standard Functions", tables of event classes; each
+entry compared with a published listing of those tables, not with a CPU. Only events that explain a stop, a
+fault or a lost module are spelled out; the others are named by their class.
 """
 
 POWER_ON, STARTUP, RUN, STOP = 0x4300, 0x4301, 0x4302, 0x4304

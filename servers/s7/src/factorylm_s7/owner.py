@@ -7,10 +7,10 @@ over; a thread that even this cannot wake is left behind together with its sessi
 import asyncio
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from factorylm_schema import DeviceError, DeviceRefusedError, DeviceTimeoutError, OutcomeUnknownError
+from factorylm_skill.owner_thread import OwnerThread
 
 from factorylm_s7.endpoint import Endpoint
 from factorylm_s7.session import Manners, Session
@@ -28,35 +28,32 @@ class Owner:
         self.manners = manners
         self.lost = False  # the thread hangs; make another owner
         self._session: Session | None = None
-        self._thread = ThreadPoolExecutor(1, f"s7-{endpoint.host}")
+        self._thread = OwnerThread(f"s7 {endpoint.host}")
 
     async def do(self, work: Callable[["Owner", float], T], timeout_s: float) -> T:
         """Do `work` in the thread, within `timeout_s`; it is told its deadline (monotonic)."""
         deadline = time.monotonic() + timeout_s
-        job = asyncio.get_running_loop().run_in_executor(self._thread, self._guarded, work, deadline)
+        job = self._thread.run(lambda: self._guarded(work, deadline))
+        loop = asyncio.get_running_loop()
+        # A reply that trickles in restarts the wire's own timeout with every byte, so time is kept here, too
+        cut = loop.call_later(timeout_s + _GRACE_S / 2, self._cut)
+        leave = loop.call_later(timeout_s + _GRACE_S * 3 / 2, self._leave_behind, job)
         try:
-            # A reply that trickles in restarts the wire's own timeout with every byte, so time is kept here, too
-            await asyncio.wait([job], timeout=timeout_s + _GRACE_S / 2)
-            if not job.done():
-                self._cut()
-                await asyncio.wait([job], timeout=_GRACE_S)
+            return await job
         except asyncio.CancelledError:
             self._cut()
-            job.add_done_callback(_forget)
             raise
-        if job.done():
-            return job.result()
-        job.add_done_callback(_forget)
-        raise self._left_behind()
+        finally:
+            cut.cancel()
+            leave.cancel()
 
     async def close(self) -> None:
         """Say goodbye to the CPU, and let the thread end."""
         if self.lost:
             return
-        goodbye = asyncio.get_running_loop().run_in_executor(self._thread, self.drop)
-        await asyncio.wait([goodbye], timeout=_GRACE_S)
+        await asyncio.wait([self._thread.run(self.drop)], timeout=_GRACE_S)
         self._cut()
-        self._thread.shutdown(wait=False)
+        self._thread.stop()
 
     # -- in the thread ------------------------------------------------------------------------------------
 
@@ -97,16 +94,10 @@ class Owner:
         if session := self._session:
             session.abort()
 
-    def _left_behind(self) -> DeviceTimeoutError:
-        """The thread hangs in the operating system, as a rule because a name server is silent."""
+    def _leave_behind(self, job: "asyncio.Future[T]") -> None:
+        """The thread hangs in the operating system, mostly because a name server is silent, or got no time to run."""
         self.lost = True
-        self._thread.shutdown(wait=False)
-        return DeviceTimeoutError(
-            f"{self.endpoint} could not be reached in time", hint="Is the name server up? Try the IP address"
-        )
-
-
-def _forget(job: "asyncio.Future[T]") -> None:
-    """Take note of an outcome that nobody waits for."""
-    if not job.cancelled():
-        job.exception()
+        self._thread.stop()
+        if not job.done():
+            hint = "Is the name server up (try the IP address), or this machine too busy?"
+            job.set_exception(DeviceTimeoutError(f"{self.endpoint} could not be reached in time", hint=hint))

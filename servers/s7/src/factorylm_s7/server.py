@@ -1,6 +1,7 @@
 """The S7 skill as one value; nothing heavy is imported before the first call."""
 
 import sys
+from importlib.metadata import version
 
 from factorylm_schema import Device
 from factorylm_skill.command import run_skill
@@ -21,7 +22,7 @@ def connect(device: Device) -> Driver:
 SKILL = ProtocolSkill(
     name="s7",
     title="Siemens S7",
-    version="0.1.0",
+    version=version("factorylm-s7"),
     instructions=(
         "Reads Siemens S7-300/400/1200/1500 controllers. Tags come from the plant file: s7_list_tags, then "
         "s7_read_tags. Raw addresses need their type: %DB1.DBD4:REAL. s7_diagnose when a controller or value "

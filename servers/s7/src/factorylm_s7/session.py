@@ -19,6 +19,7 @@ from factorylm_schema import (
     NotConnectedError,
     OutcomeUnknownError,
 )
+from factorylm_skill.driver import before_sending
 from snap7.connection import ISOTCPConnection
 from snap7.error import S7ConnectionError, S7Error, S7TimeoutError
 from snap7.s7protocol import S7Protocol
@@ -138,7 +139,7 @@ class Session:
         """Send one write, once. OutcomeUnknownError when no answer tells what became of it."""
         sequence = self._next()
         request = pdu.write_request(sequence, place, data, bit=bit)
-        with self._translated():
+        with before_sending(), self._translated():
             self._left()  # from here on the request counts as sent
         try:
             with self._translated():

@@ -1,11 +1,11 @@
 """Any live process as a CPU: its signals stand one after the other in DB1, read by byte address."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from factorylm_schema import Value
 from factorylm_skill.live_process import LiveProcess, Signal
+from factorylm_skill.process_plant import process_plant
 
 from factorylm_s7.address import Address, parse
 from factorylm_s7.layout import range_of
@@ -55,14 +55,13 @@ class ProcessBlock:
         assert not isinstance(value, list)
         return value
 
+    def plant(self, device: str, url: str) -> str:
+        """The plant file that describes the block."""
 
-def process_plant(block: ProcessBlock, device: str, url: str) -> str:
-    """The plant file that describes the block."""
-    head = f'[plant]\nname = "Simulated process"\n\n[devices.{device}]\nurl = {json.dumps(url)}\nsystem_lists = true\n'
-    return head + "".join(
-        f"\n[devices.{device}.tags.{json.dumps(signal.name)}]\n{_tag(signal, block.addresses[signal.name])}"
-        for signal in block.process.signals
-    )
+        def address(signal: Signal) -> str:
+            return str(self.addresses[signal.name])
+
+        return process_plant(self.process, device=device, url=url, address=address, system_lists=True)
 
 
 def _laid_out(process: LiveProcess) -> Iterator[tuple[str, Address]]:
@@ -72,26 +71,3 @@ def _laid_out(process: LiveProcess) -> Iterator[tuple[str, Address]]:
         address = parse(_TYPES.get(signal.type, _TEXT).format(block=_BLOCK, at=at))
         yield signal.name, address
         at += address.size + address.size % 2
-
-
-def _tag(signal: Signal, address: Address) -> str:
-    return "".join(f"{key} = {value}\n" for key, value in _keys(signal, address))
-
-
-def _keys(signal: Signal, address: Address) -> Iterator[tuple[str, str]]:
-    yield "address", json.dumps(str(address))
-    for key, text in (("unit", signal.unit), ("description", signal.description)):
-        if text:
-            yield key, json.dumps(text, ensure_ascii=False)
-    for key, bound in (("min", signal.minimum), ("max", signal.maximum)):
-        if bound is not None:
-            yield key, repr(bound)
-    if signal.enum:
-        yield "enum", _inline({str(number): label for number, label in signal.enum.items()})
-    if signal.write:
-        yield "write", _inline(signal.write.model_dump(exclude_none=True))
-
-
-def _inline(table: dict[str, object]) -> str:
-    pairs = (f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items())
-    return "{ " + ", ".join(pairs) + " }"

@@ -7,88 +7,43 @@ answers as if another service had been asked.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.resources import files
 from typing import cast
 
 from factorylm_skill.faults import FaultKind, FaultSwitches
 from factorylm_skill.live_process import LiveProcess
-from factorylm_skill.simulated_pump import MODES, Pump
+from factorylm_skill.simulated_pump import Pump, pump_plant
 from factorylm_skill.simulation import Simulation
 
+from factorylm_s7.pump_station import pump_station, wall_clock
 from factorylm_s7.simulated_cpu import SimulatedCpu
-from factorylm_s7.simulated_process import ProcessBlock, process_plant
-from factorylm_s7.values import decode
+from factorylm_s7.simulated_process import ProcessBlock
 
 HOST = "127.0.0.1"
 _TRICKLE_S = 0.002
 _CONNECT, _CONFIRM, _DATA, _DISCONNECT = 0xE0, 0xD0, 0xF0, 0x80
 _SETUP, _WRITE = 0xF0, 5
 _JOB, _USER_DATA = 1, 7
-_PLANT_URL = "s7://127.0.0.1:102?rack=0&slot=1"
 
 
 @asynccontextmanager
 async def simulate(
-    *, port: int = 0, process: LiveProcess | None = None, device: str = "pump1"
+    *,
+    port: int = 0,
+    process: LiveProcess | None = None,
+    device: str = "pump1",
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[Simulation]:
     """The pump, or `process` as a CPU of its own, live on 127.0.0.1 (factorylm_skill.simulation.Simulates)."""
     faults = FaultSwitches()
-    block = ProcessBlock(process, SimulatedCpu(clock=_wall_clock)) if process else None
-    cpu = block.cpu if block else pump_station(Pump(time.monotonic))
+    block = ProcessBlock(process, SimulatedCpu(clock=wall_clock)) if process else None
+    cpu = block.cpu if block else pump_station(Pump(clock))
     async with serving(cpu, faults, port=port) as bound:
         url = f"s7://{HOST}:{bound}?rack=0&slot=1"
-        text = process_plant(block, device, url) if block else _pump_plant(url)
-        yield Simulation(plant_toml=text, faults=faults)
-
-
-def _pump_plant(url: str) -> str:
-    text = files("factorylm_s7").joinpath("simulated_plant.toml").read_text(encoding="utf-8")
-    return text.replace(_PLANT_URL, url)
-
-
-def _wall_clock() -> datetime:
-    """As a CPU shows it: without a zone."""
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
-def pump_station(pump: Pump) -> SimulatedCpu:
-    """The pump as a CPU's data block: it follows the pump, and writing it steers the pump."""
-    return SimulatedCpu(
-        blocks={1: bytearray(64)},
-        refresh=lambda cpu: _show(pump, cpu),
-        written=lambda cpu: _steer(pump, cpu),
-        clock=_wall_clock,
-    )
-
-
-def _show(pump: Pump, cpu: SimulatedCpu) -> None:
-    pump.advance()
-    for address, value in (
-        ("DB1.DBD0:REAL", pump.speed),
-        ("DB1.DBW4:INT", pump.setpoint),
-        ("DB1.DBW6:INT", pump.mode),
-        ("DB1.DBD8:REAL", pump.current),
-        ("DB1.DBD12:REAL", pump.flow),
-        ("DB1.DBD16:REAL", pump.pressure),
-        ("DB1.DBW20:INT", round(pump.bearing_temperature * 10)),
-        ("DB1.DBX22.0", pump.running),
-        ("DB1.DBX22.1", pump.beacon),
-        ("DB1.DBB24:STRING[16]", pump.nameplate),
-    ):
-        cpu.put(address, value)
-
-
-def _steer(pump: Pump, cpu: SimulatedCpu) -> None:
-    memory = bytes(cpu.blocks[1])
-    pump.setpoint = int.from_bytes(memory[4:6], signed=True)
-    mode = int.from_bytes(memory[6:8], signed=True)
-    pump.mode = mode if mode in MODES else pump.mode
-    pump.beacon = bool(memory[22] & 2)
-    pump.nameplate = str(decode("STRING", memory[24:42], length=16))
+        plant = block.plant(device, url) if block else pump_plant("factorylm_s7", url)
+        yield Simulation(plant_toml=plant, faults=faults)
 
 
 @asynccontextmanager

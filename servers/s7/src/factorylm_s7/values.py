@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from typing import TypeVar
 
 from factorylm_schema import Value
+from factorylm_skill.engineering import shortest
 
 _T = TypeVar("_T")
 
@@ -95,16 +96,7 @@ def _whole(value: Value, name: str) -> int:
 
 
 def _decode_real(data: bytes) -> float:
-    """The shortest decimal that is this REAL: 0.1, where the exact double would be 0.10000000149011612."""
-    exact: float = _REAL.unpack(data)[0]
-    for digits in (7, 8):
-        short = float(f"{exact:.{digits}g}")
-        try:
-            if _REAL.pack(short) == data:
-                return short
-        except OverflowError:  # the greatest REAL, rounded up
-            continue
-    return float(f"{exact:.9g}")
+    return shortest(_REAL.unpack(data)[0])
 
 
 def _encode_real(value: Value) -> bytes:

@@ -5,6 +5,7 @@ async def test_contract(check):
     await check.run()
 """
 
+from factorylm_skill.testing.agreed_tools import check_agreed_tools
 from factorylm_skill.testing.checks import Check, protocol_checks, skill_checks
 from factorylm_skill.testing.clients import approving, connected, declining, simulated
 from factorylm_skill.testing.schema_lint import lint_tool
@@ -13,6 +14,7 @@ from factorylm_skill.testing.tokens import count_tokens, tool_tokens
 __all__ = [
     "Check",
     "approving",
+    "check_agreed_tools",
     "connected",
     "count_tokens",
     "declining",

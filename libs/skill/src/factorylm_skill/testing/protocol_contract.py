@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from importlib.metadata import packages_distributions, requires
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import Plant, Quality
+from factorylm_schema import NotConnectedError, Plant, Quality
 
 from factorylm_skill.audit import AuditLog
 from factorylm_skill.command import simulated_plant
@@ -31,6 +35,20 @@ async def _names(client: SkillClient, prefix: str, *, writable: bool | None = No
     table = await client.ask(f"{prefix}_list_tags", limit=500)
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
     return [row["tag"] for row in rows if writable is None or row["writable"] is writable]
+
+
+async def serving_loads_no_protocol_library_and_no_numpy(skill: ProtocolSkill) -> None:
+    libraries = {_canonical(text) for text in requires(skill.package.replace("_", "-")) or []}
+    modules = {module for module, names in packages_distributions().items() if libraries & set(map(_canonical, names))}
+    # what the kit has loaded anyway costs nothing more
+    load = f"before = set(sys.modules); import {skill.package}; print(set(sys.modules) - before)"
+    program = f"import sys, factorylm_skill; {load}"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=subprocess.PIPE)
+    shown, _ = await process.communicate()
+    loaded = {name.split(".")[0] for name in re.findall(r"'([^']*)'", shown.decode())}
+    assert skill.package in loaded, "the package cannot be imported"
+    heavy = ({"numpy"} | {name for name in modules if not name.startswith("factorylm")}) & loaded
+    assert not heavy, f"loaded before the first call: {heavy}"
 
 
 async def every_configured_tag_reads_good_in_both_eras(skill: ProtocolSkill) -> None:
@@ -184,6 +202,22 @@ async def an_approved_write_arrives_once_and_is_audited(skill: ProtocolSkill) ->
             assert [entry["event"] for entry in log.entries()] == ["sending", "written"]
 
 
+async def a_write_without_a_connection_says_that_nothing_was_sent(skill: ProtocolSkill) -> None:
+    async with skill.simulate() as simulation:
+        plant = _plant(skill, simulation.plant_toml)
+    tag = next(tag for tag in plant.tags() if tag.write and tag.write.min is not None)
+    assert tag.write
+    assert tag.write.min is not None
+    driver = skill.connect(plant.device(tag.device))
+    try:
+        await driver.write(tag, tag.write.min)
+    except NotConnectedError:
+        return
+    finally:
+        await driver.close()
+    raise AssertionError("a write to a device that is not there was told as done")
+
+
 async def a_declined_write_sends_nothing(skill: ProtocolSkill) -> None:
     with tempfile.TemporaryDirectory() as folder:
         audit = Path(folder) / "audit.jsonl"
@@ -218,6 +252,7 @@ async def an_unanswered_write_is_never_repeated(skill: ProtocolSkill) -> None:
 
 
 CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
+    serving_loads_no_protocol_library_and_no_numpy,
     every_configured_tag_reads_good_in_both_eras,
     a_reading_costs_few_tokens,
     an_unknown_tag_names_the_nearest,
@@ -231,10 +266,16 @@ CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
     twenty_calls_at_once_get_their_own_answers,
     diagnose_passes_on_a_healthy_device_and_names_the_step_on_a_dead_one,
     an_approved_write_arrives_once_and_is_audited,
+    a_write_without_a_connection_says_that_nothing_was_sent,
     a_declined_write_sends_nothing,
     a_client_that_cannot_ask_is_refused,
     an_unanswered_write_is_never_repeated,
 ]
+
+
+def _canonical(requirement: str) -> str:
+    """The distribution's name in `pymodbus>=3.16,<4; extra == "x"`."""
+    return re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0].lower().replace("_", "-")
 
 
 def _eras() -> tuple[Era, ...]:

@@ -1,16 +1,15 @@
-"""Behaviour of asyncua that would hurt, each with a test that this driver is not affected."""
+"""asyncua's verified faults and traps, one by one: our driver is not affected."""
 
-import subprocess
-import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary, struct_to_binary
 from factorylm_opcua.driver import OpcuaDriver
 from factorylm_opcua.faulty_line import Message
-from factorylm_opcua.simulator import NAMESPACE
-from factorylm_schema import BadReplyError, Quality, Tag
+from factorylm_opcua.pump_station import NAMESPACE
+from factorylm_schema import BadReplyError, DeviceRefusedError, Quality, Tag
 
 NS = f"nsu={NAMESPACE}"
 
@@ -208,7 +207,25 @@ async def test_keys_are_renewed_before_the_channel_ends(driver, line):
     assert (reading.value, line.requests["OPN"] - before) == (1200, 1)
 
 
-def test_nothing_heavy_is_loaded_before_the_first_call():
-    code = "import sys, factorylm_opcua; print([m for m in ('asyncua', 'numpy') if m in sys.modules])"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+async def test_a_password_never_goes_out_on_an_unsecured_channel(secured, tmp_path, secured_device):
+    """The plant file refuses this already. asyncua would encrypt it for whatever certificate comes back, or fail
+    with an AttributeError where none does."""
+    driver = OpcuaDriver(secured_device(secured, tmp_path, security="none"))
+    with pytest.raises(DeviceRefusedError, match="so it was not sent"):
+        await driver.read([raw("i=2258")])
+    await driver.close()
+
+
+async def test_bounds_that_nobody_asked_for_are_no_values(driver, server, monkeypatch):
+    storage = server.server.iserver.history_manager.storage
+    bound = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadBoundNotFound))
+    bad = ua.DataValue(ua.Variant(None), ua.StatusCode(ua.StatusCodes.BadSensorFailure))
+    good = ua.DataValue(ua.Variant(5.0), SourceTimestamp=datetime.now(UTC))
+
+    async def bounded(*_: object) -> object:
+        return [bound, good, bad, bound], None
+
+    monkeypatch.setattr(storage, "read_node_history", bounded)
+    now = datetime.now(UTC)
+    found = await driver.history(raw(f"{NS};s=Pump.Speed"), now - timedelta(hours=1), now, 10)
+    assert [(r.value, r.quality) for r in found.readings] == [(5.0, Quality.Good), (None, Quality.BadSensorFailure)]

@@ -25,7 +25,7 @@ from factorylm_enip import cip
 from factorylm_enip.address import Address, AddressError
 from factorylm_enip.cip import Reply, Service, Status
 from factorylm_enip.memory import Memory
-from factorylm_enip.reader import Batch
+from factorylm_enip.reading import Batch
 from factorylm_enip.session import Session
 from factorylm_enip.values import DWORD, Kind, UnfitValueError, as_bool, bit_masks, check_bit, encode
 from factorylm_enip.wanted import wanted_of

@@ -1,4 +1,4 @@
-"""The one thread that may touch a connection. pycomm3 blocks and must never be shared between threads."""
+"""The one thread that may touch a blocking connection: its objects must never be shared between threads."""
 
 import asyncio
 import contextlib
@@ -12,25 +12,26 @@ T = TypeVar("T")
 
 
 @dataclass
-class Owner:
+class OwnerThread:
     """Runs jobs one after another; starts with the first and ends with `stop`.
 
-    A daemon thread: a name server that does not answer cannot keep the process from ending.
+    A daemon thread: a name server that does not answer cannot keep the process from ending. The thread waits on a
+    queue of its own and wakes the event loop once a job: handing over to a pool's executor takes several times as long.
     """
 
     name: str
     _jobs: "queue.SimpleQueue[Callable[[], None] | None]" = field(default_factory=queue.SimpleQueue)
     _thread: threading.Thread | None = None
 
-    async def run(self, job: Callable[[], T]) -> T:
-        """The job's result, or what it raised."""
+    def run(self, job: Callable[[], T]) -> "asyncio.Future[T]":
+        """The job's result to come, or what it raised. Cancelled before its turn, it is not done at all."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put(lambda: _do(job, future, loop))
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
             self._thread.start()
-        return await future
+        return future
 
     def stop(self) -> None:
         """End after the jobs that wait."""

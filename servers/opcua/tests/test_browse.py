@@ -4,7 +4,7 @@ import pytest
 from asyncua import ua
 from asyncua.server.uaprocessor import UaProcessor
 from asyncua.ua.ua_binary import struct_from_binary
-from factorylm_opcua.simulator import NAMESPACE
+from factorylm_opcua.pump_station import NAMESPACE
 from factorylm_schema import BadRequestError, DeviceRefusedError, UnknownNameError
 
 NS = f"nsu={NAMESPACE}"
@@ -48,7 +48,7 @@ async def test_a_wrong_path_names_what_there_is(driver):
 
 
 async def test_a_search_is_answered_before_it_looks_at_the_whole_world(driver, server, monkeypatch):
-    monkeypatch.setattr("factorylm_opcua.browsing._MOST_SEARCHED", 5)
+    monkeypatch.setattr("factorylm_opcua.browse._MOST_SEARCHED", 5)
     with pytest.raises(BadRequestError, match="Give a path nearer"):
         await driver.browse("", "zzz", 50, "")
     page = await driver.browse("Pump", "p", 50, "")
@@ -85,7 +85,7 @@ async def test_a_list_that_the_server_cuts_is_followed_to_its_end(driver, server
     assert len(page.rows) == 12
     assert page.rows[2][4:6] == ["A", "0 to 40"]
     assert not left
-    monkeypatch.setattr("factorylm_opcua.browsing._MOST_LISTED", 6)
+    monkeypatch.setattr("factorylm_opcua.browse._MOST_LISTED", 6)
     page = await driver.browse("Pump", "", 50, "")
     assert [row[2] for row in page.rows] == ["variable"] * 8 + ["note"]
     assert not left, "the rest of the list is still kept at the server"
