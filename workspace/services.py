@@ -82,7 +82,7 @@ def _postgresql() -> Iterator[str]:
 def _mosquitto() -> Iterator[str]:
     """Without a configuration file mosquitto listens on loopback only, and lets everybody there in."""
     with _folder() as folder:
-        port = _free_port()
+        port = free_port()
         with _running([_program(MOSQUITTO), "-p", str(port)], port, folder):
             yield f"mqtt://127.0.0.1:{port}"
 
