@@ -83,7 +83,7 @@ def told(request: Request, error: Exception) -> Response:
         case FactoryLMError():
             return problem(request, 400, "Bad Request", str(error))
         case _:
-            logging.getLogger(__name__).exception("a request failed")
+            logging.getLogger(__name__).error("a request failed", exc_info=error)
             return problem(request, 500, "Internal Server Error", "The registry failed; its log says why")
 
 

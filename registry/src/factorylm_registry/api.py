@@ -147,7 +147,10 @@ def registry_app(registry: Registry, options: ServiceOptions | None = None) -> S
     options = options or ServiceOptions()
     routes = [*_api_routes(Api(registry)), *page_routes(registry)]
     limiter = Limiter(options.per_second)
-    middleware = [Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4), Middleware(Answering, limiter=limiter)]
+    middleware = [
+        Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
+        Middleware(Answering, limiter=limiter),
+    ]
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: told})
     app.router.redirect_slashes = False
     return app

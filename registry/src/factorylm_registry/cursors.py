@@ -95,12 +95,14 @@ def _since(text: str) -> str:
         return ""
     try:
         moment = datetime.fromisoformat(text.replace(" ", "+"))  # a plus sign in an address arrives as a blank
-        if moment.tzinfo is None:
-            raise ValueError("no time zone")
-        return instant(moment)
-    except (ValueError, OverflowError) as error:
-        hint = "Say an RFC 3339 time with its zone, for example 2026-08-07T13:15:04Z"
-        raise BadQuestionError(f"updated_since is {text[:40]!r}", hint=hint) from error
+        return instant(moment) if moment.tzinfo else _unzoned(text)
+    except (ValueError, OverflowError):
+        return _unzoned(text)
+
+
+def _unzoned(text: str) -> str:
+    hint = "Say an RFC 3339 time with its zone, for example 2026-08-07T13:15:04Z"
+    raise BadQuestionError(f"updated_since is {text[:40]!r}", hint=hint)
 
 
 def _foreign(cursor: str) -> BadQuestionError:

@@ -52,7 +52,10 @@ class Listing:
             "updatedAt": self.updated_at,
             "isLatest": self.is_latest,
         }
-        return {"server": self.server, "_meta": {OFFICIAL_META: official, **({OUR_META: self.ours} if self.ours else {})}}
+        return {
+            "server": self.server,
+            "_meta": {OFFICIAL_META: official, **({OUR_META: self.ours} if self.ours else {})},
+        }
 
 
 def digest_of(value: Any) -> str:

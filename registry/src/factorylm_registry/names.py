@@ -33,8 +33,5 @@ def covers(pattern: str, name: str) -> bool:
     """
     space, _, rest = pattern.partition("/")
     namespace, _, own = name.partition("/")
-    if space.endswith(".*"):
-        reaches = namespace.startswith(space[:-1])
-    else:
-        reaches = namespace == space
+    reaches = namespace.startswith(space[:-1]) if space.endswith(".*") else namespace == space
     return reaches and rest in ("*", own)

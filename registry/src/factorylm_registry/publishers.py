@@ -5,8 +5,8 @@ https://DOMAIN/.well-known/mcp-registry-auth: `v=MCPv1; k=ed25519; p=BASE64`. Wh
 few minutes and one change.
 """
 
-import binascii
 import base64
+import binascii
 import re
 import secrets
 from collections.abc import Callable, Sequence

@@ -1,24 +1,21 @@
 """What a registry does, apart from HTTP: list, judge what arrives, keep wheels, sign, and show the evidence."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from factorylm_registry.listing import OUR_META, Listing, Status
+from factorylm_registry.listing import Listing, Status
 from factorylm_registry.publishers import Doorkeeper, Looks, Publisher
 from factorylm_registry.refusals import BadQuestionError, NotYoursError, UntrustedError
 from factorylm_registry.server_json import PUBLISHER_META, check_server_json
 from factorylm_registry.signatures import Signer, b64, sealed, signer_in, statement_about, unsealed
 from factorylm_registry.store import Release, StatusChange, Store, open_store
 from factorylm_registry.tile_log import TileLog
+from factorylm_registry.verification import LISTED, RELEASE
 from factorylm_registry.wheels import Wheel, WheelShelf
 
-RELEASE = "urn:factorylm:skill-release:v1"
-LISTED = "urn:factorylm:skill-listed:v1"
-REVIEW = "urn:factorylm:skill-review:v1"
 # What a publisher's signed statement stands under in server.json
 STATEMENT = "factorylm"
 
@@ -74,20 +71,23 @@ class Registry:
 
     def evidence(self, name: str, version: str) -> dict[str, Any]:
         """All that somebody needs to verify a listing without asking again."""
-        listing = self.store.version(name, version, include_deleted=True)
+        return self.evidence_maker()(self.store.version(name, version, include_deleted=True))
+
+    def evidence_maker(self) -> Callable[[Listing], dict[str, Any]]:
+        """Evidence of many listings under one head of the log."""
         log, checkpoint = self.log, self.log.checkpoint()
         size = int(checkpoint.splitlines()[1])
-        entries = [
-            {"index": at, "entry": entry.decode(), "proof": [b64(part) for part in log.inclusion(at, size)]}
-            for at, entry in self.store.log_of(listing.name, listing.version)
-            if at < size
-        ]
-        return {
-            "listing": listing.wire(),
-            "checkpoint": checkpoint,
-            "entries": entries,
-            "countersignature": self.countersigned(listing),
-        }
+
+        def evidence(listing: Listing) -> dict[str, Any]:
+            entries = [
+                {"index": at, "entry": entry.decode(), "proof": [b64(part) for part in log.inclusion(at, size)]}
+                for at, entry in self.store.log_of(listing.name, listing.version)
+                if at < size
+            ]
+            signed = self.countersigned(listing)
+            return {"listing": listing.wire(), "checkpoint": checkpoint, "entries": entries, "countersignature": signed}
+
+        return evidence
 
     def countersigned(self, listing: Listing) -> dict[str, Any] | None:
         """The registry's own statement about the wheel it lists."""
@@ -168,14 +168,3 @@ def _asked_status(asked: Any) -> tuple[Status, str]:
     if not isinstance(message, str) or len(message) > 500 or not message.isprintable():
         raise BadQuestionError("statusMessage is a line of at most 500 characters")
     return Status(asked["status"]), message
-
-
-def our_meta(entry: dict[str, Any]) -> dict[str, Any]:
-    """Our part of a wire entry."""
-    ours: dict[str, Any] = entry["_meta"].get(OUR_META, {})
-    return ours
-
-
-def canonical(value: Any) -> str:
-    """JSON with sorted keys, for people to compare."""
-    return json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False)

@@ -47,7 +47,7 @@ def faults_of(document: Any) -> list[Fault]:
 
 @cache
 def _validator() -> Any:
-    from jsonschema import Draft7Validator
+    from jsonschema import Draft7Validator  # type: ignore[import-untyped]
 
     return Draft7Validator(server_schema())
 
@@ -67,7 +67,7 @@ def _told(error: Any) -> Fault:
 
 
 def _hidden(value: Any, place: str) -> Iterator[str]:
-    """NUL, half surrogates and other control characters are never meant, and some stores and terminals choke on them."""
+    """NUL, half surrogates and other control characters are never meant; stores and terminals choke on them."""
     if isinstance(value, str) and any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\n\t" for c in value):
         yield place
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()

@@ -15,9 +15,7 @@ from factorylm_registry.store import Release, StatusChange
 from factorylm_registry.versions import is_newer
 
 MOST_VERSIONS = 10_000
-_COLUMNS = (
-    "number, server, status, status_message, status_changed_at, published_at, updated_at, is_latest, ours"
-)
+_COLUMNS = "number, server, status, status_message, status_changed_at, published_at, updated_at, is_latest, ours"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,9 @@ class SqlStore:
             (number,) = self.database.rows("SELECT COALESCE(MAX(number), 0) + 1 FROM versions")[0]
             leads = self._lead(name, version, release.at)
             self._insert(int(number), release, at, leads=leads)
-            self._log("listed", name, version, release.by, at, server=digest_of(release.server), ours=digest_of(release.ours))
+            self._log(
+                "listed", name, version, release.by, at, server=digest_of(release.server), ours=digest_of(release.ours)
+            )
         return self.version(name, version, include_deleted=True)
 
     def set_status(self, change: StatusChange) -> list[Listing]:
@@ -58,19 +58,21 @@ class SqlStore:
     def annotate(self, name: str, version: str, found: dict[str, Any], at: datetime, by: str) -> Listing:
         with self.database.writing():
             old = self._of(name, version)[0]
-            ours = json.dumps({**old.ours, **found}, sort_keys=True)
+            merged = {**old.ours, **found}
+            text = json.dumps(merged, sort_keys=True)
             self.database.run(
-                "UPDATE versions SET ours = ?, updated_at = ? WHERE number = ?", ours, instant(at), old.number
+                "UPDATE versions SET ours = ?, updated_at = ? WHERE number = ?", text, instant(at), old.number
             )
-            self._log("found", name, version, by, instant(at), found=digest_of(found))
+            self._log("found", name, version, by, instant(at), ours=digest_of(merged))
         return self._of(name, version)[0]
 
     def page(self, question: Question) -> list[Listing]:
-        conditions, values = ["number > ?"], [question.after]
+        conditions: list[str] = ["number > ?"]
+        values: list[Any] = [question.after]
         for text, given in self._filters(question):
             conditions.append(text)
             values.extend(given)
-        sql = f"SELECT {_COLUMNS} FROM versions WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?"
+        sql = f"SELECT {_COLUMNS} FROM versions WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?"  # noqa: S608 (constant parts)
         with self.database.reading():
             return [_listing(row) for row in self.database.rows(sql, *values, question.limit + 1)]
 
@@ -85,7 +87,7 @@ class SqlStore:
         wanted = "is_latest = 1" if version == "latest" else "version = ?"
         values = [name] if version == "latest" else [name, version]
         with self.database.reading():
-            rows = self.database.rows(f"SELECT {_COLUMNS} FROM versions WHERE name = ? AND {wanted}", *values)
+            rows = self.database.rows(f"SELECT {_COLUMNS} FROM versions WHERE name = ? AND {wanted}", *values)  # noqa: S608
         found = [one for one in map(_listing, rows) if include_deleted or one.status != Status.DELETED]
         if not found:
             raise _not_listed(name, version)
@@ -199,7 +201,7 @@ class SqlStore:
         self.database.index_words(number, words)
 
     def _of(self, name: str, version: str) -> list[Listing]:
-        sql = f"SELECT {_COLUMNS} FROM versions WHERE name = ? AND (? = '' OR version = ?) ORDER BY number DESC"
+        sql = f"SELECT {_COLUMNS} FROM versions WHERE name = ? AND (? = '' OR version = ?) ORDER BY number DESC"  # noqa: S608
         found = [_listing(row) for row in self.database.rows(sql, name, version, version)]
         if not found:
             raise _not_listed(name, version)

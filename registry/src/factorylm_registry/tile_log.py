@@ -1,7 +1,7 @@
 """The transparency log as C2SP tlog-tiles serves it: a signed checkpoint, hash tiles, entry bundles; and proofs."""
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property, lru_cache
 
 from factorylm_registry.merkle import Node, consistency_proof, inclusion_proof, leaf_hash, root_hash
 from factorylm_registry.refusals import NotListedError, UntrustedError
@@ -46,15 +46,15 @@ class TileLog:
     def checkpoint(self) -> str:
         """The present head, signed."""
         size = self.store.log_size()
-        return signed_note(Checkpoint(self.signer.name, size, root_hash(size, self._node())).text, self.signer)
+        return signed_note(Checkpoint(self.signer.name, size, root_hash(size, self._node)).text, self.signer)
 
     def inclusion(self, index: int, size: int) -> list[bytes]:
         """That entry `index` is in the tree of `size`."""
-        return inclusion_proof(index, size, self._node())
+        return inclusion_proof(index, size, self._node)
 
     def consistency(self, old: int, size: int) -> list[bytes]:
         """That nothing before `old` was changed."""
-        return consistency_proof(old, size, self._node())
+        return consistency_proof(old, size, self._node)
 
     def tile(self, level: int, number: int, width: int) -> bytes:
         """`width` hashes of tile level `level`: level 0 holds leaf hashes, each level above 1/256 of them."""
@@ -83,8 +83,11 @@ class TileLog:
                     return place
         return None
 
+    @cached_property
     def _node(self) -> Node:
-        @cache
+        """Complete nodes never change, so one reader asks for each once."""
+
+        @lru_cache(maxsize=100_000)
         def node(level: int, position: int) -> bytes:
             return self.store.log_nodes(level, position, 1)[0]
 

@@ -80,10 +80,15 @@ class CleanEnvironment:
     def contract(self, distribution: str) -> tuple[dict[str, str] | None, str]:
         """The kit's checks of every skill the distribution announces; and what went wrong instead."""
         answer = self.folder / "contract.json"
-        command = [self.python, "-W", "ignore", "-c", _CONTRACT, answer, distribution]
+        command = [str(self.python), "-W", "ignore", "-c", _CONTRACT, str(answer), distribution]
         try:
             done = subprocess.run(  # noqa: S603 (the kit's own checks)
-                command, capture_output=True, text=True, timeout=_CONTRACT_TIMEOUT_S, stdin=subprocess.DEVNULL, check=False
+                command,
+                capture_output=True,
+                text=True,
+                timeout=_CONTRACT_TIMEOUT_S,
+                stdin=subprocess.DEVNULL,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return None, f"the contract checks did not end in {_CONTRACT_TIMEOUT_S} s"

@@ -70,18 +70,37 @@ class Judgement:
         ]
         head = {"skill": self.name, "version": self.version, "sha256": self.sha256, "judged_at": self.at}
         tier = self.tier.label if self.tier else "none"
-        return {**head, "judge": "factorylm-registry 0.1.0", "tier": tier, "tools": self.tools, "figures": self.figures, "rules": rules}
+        return {
+            **head,
+            "judge": "factorylm-registry 0.1.0",
+            "tier": tier,
+            "tools": self.tools,
+            "figures": self.figures,
+            "rules": rules,
+        }
 
     def summary(self) -> dict[str, Any]:
         """What fits into a listing."""
         tier = self.tier.label if self.tier else "none"
         failed = [one.rule.id for one in self.rulings if one.outcome is Outcome.FAILED]
         exempt = {one.rule.id: one.detail for one in self.rulings if one.outcome is Outcome.EXEMPT}
-        return {"tier": tier, "at": self.at, "judge": "factorylm-registry 0.1.0", "failed": failed, "exempt": exempt, "figures": self.figures}
+        return {
+            "tier": tier,
+            "at": self.at,
+            "judge": "factorylm-registry 0.1.0",
+            "failed": failed,
+            "exempt": exempt,
+            "figures": self.figures,
+        }
 
 
 def judge(
-    path: Path, at: datetime, *, sources: Sequence[Path] = (), offline: bool = False, progress: Progress = lambda _: None
+    path: Path,
+    at: datetime,
+    *,
+    sources: Sequence[Path] = (),
+    offline: bool = False,
+    progress: Progress = lambda _: None,
 ) -> Judgement:
     """Judge the wheel at `path`, or the one its folder builds."""
     with tempfile.TemporaryDirectory() as scratch:

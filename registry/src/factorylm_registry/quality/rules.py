@@ -2,10 +2,12 @@
 
 import json
 import re
+import tomllib
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from importlib.resources import files
 from typing import Any
 
 from factorylm_skill.front_matter import front_matter
@@ -15,7 +17,8 @@ from factorylm_registry.quality.evidence import Evidence
 from factorylm_registry.quality.watching import UNKNOWN
 
 MOST_TOOLS, MOST_TOKENS, MOST_TOKENS_PER_TOOL = 8, 1_200, 300
-MOST_START_RATIO, MOST_MEMORY_MB = 1.6, 160
+# a server on its simulator against `import mcp.server` alone
+MOST_START_RATIO, MOST_MEMORY_MB = 2.5, 160
 _ORDERS = re.compile(
     r"ignore (all|any|previous|other)|do not (tell|mention|inform)|<(important|system)>|before using (this|any) tool"
     r"|system prompt|without (asking|telling) the user|instead of the other tool",
@@ -49,7 +52,11 @@ class Rule:
     example: str
     exception: str
     judge: Callable[[Evidence], str]
-    exemptible: bool = False
+
+    @property
+    def exemptible(self) -> bool:
+        """Whether a reason in skill.toml excuses a breach."""
+        return self.exception.startswith("Exempt")
 
 
 def _installs(evidence: Evidence) -> str:
@@ -217,7 +224,11 @@ def _no_exemptions(evidence: Evidence) -> str:
 
 def _half_budget(evidence: Evidence) -> str:
     cost = sum(map(tool_cost, evidence.seen.tools))
-    return "" if cost <= MOST_TOKENS * 0.75 else f"the tool list costs {cost} tokens; a reference keeps to {MOST_TOKENS * 3 // 4}"
+    return (
+        ""
+        if cost <= MOST_TOKENS * 0.75
+        else f"the tool list costs {cost} tokens; a reference keeps to {MOST_TOKENS * 3 // 4}"
+    )
 
 
 def _some(names: list[Any]) -> str:
@@ -225,49 +236,43 @@ def _some(names: list[Any]) -> str:
     return f"{shown} and {len(names) - 4} more" if len(names) > 4 else shown
 
 
-_B, _S, _G, _P = Tier.BRONZE, Tier.SILVER, Tier.GOLD, Tier.PLATINUM
-_NONE = "None."
-# id, tier, title, reason, example of a breach, exception, judge
-_TABLE: list[tuple[str, Tier, str, str, str, str, Callable[[Evidence], str]]] = [
-    ("B01", _B, "The wheel installs alone", "A plant installs one skill, not a workspace.", "It imports a sibling that it does not declare.", _NONE, _installs),
-    ("B02", _B, "skill.toml says what the skill is", "Listings, bundles and cards are made from it.", "`kind = \"plc\"`, which is no kind.", _NONE, _manifest),
-    ("B03", _B, "It starts and answers", "Hosts drop silent servers without a word.", "It waits for a device before it answers initialize.", _NONE, _starts),
-    ("B04", _B, "stdout belongs to the protocol", "One stray line breaks the conversation.", "print() in a module that is imported.", _NONE, _clean_stdout),
-    ("B05", _B, "It ends when its client goes", "Orphans pile up: users counted a thousand.", "A thread that is no daemon.", _NONE, _ends),
-    ("B06", _B, "Nothing writes by default", "A write needs the operator's decision.", "A write tool without --allow-writes.", _NONE, _reads_only),
-    ("B07", _B, "One to eight tools", "Every tool costs every user on every request.", "500 tools made from an API description.", _NONE, _few_tools),
-    ("B08", _B, "The tool list never changes by itself", "A definition that changes after approval is the rug pull.", "A description that counts calls.", _NONE, _stable),
-    ("B09", _B, "Definitions pass the lint", "One bad schema makes model APIs refuse every tool.", "anyOf at the root of a schema.", _NONE, _lint),
-    ("B10", _B, "No hidden text, no orders to the model", "Tool poisoning hides orders in descriptions.", "`<IMPORTANT>` and a zero-width space.", _NONE, _no_hidden_text),
-    ("B11", _B, "Both bounds on every requirement", "A new major version broke unpinned skills overnight.", "`mcp>=1`", "Exempt with a reason.", _requirements),
-    ("B12", _B, "The console script has the distribution's name", "Hosts run `uvx NAME`.", "`pump = …` in factorylm-pump.", _NONE, _script),
-    ("S01", _S, "Unknown arguments are refused", "A model's slip must not become another question.", "An argument that is ignored.", _NONE, _refuses_unknown),
-    ("S02", _S, "Nonsense on the wire does not stop it", "Hosts and networks send odd things.", "A half line ends the process.", _NONE, _survives),
-    ("S03", _S, "SIGTERM is a clean end", "Service managers stop what they started.", "Exit code -15, clean-up not run.", _NONE, _ends_on_signal),
-    ("S04", _S, "The contract holds on its own simulator", "Faults of the line: silence, garbage, late and foreign answers must never become values.", "A late reply answers the next question.", "Domain skills have no line; their part of the contract is shorter.", _contract),
-    ("G01", _G, "Both protocol eras", "Hosts in the field open with either.", "Only initialize is known.", "Exempt with a reason.", _both_eras),
-    ("G02", _G, "A refusal names what is right", "The model corrects itself from the error's text.", "`invalid input`", _NONE, _explains),
-    ("G03", _G, "At most 1,200 tokens for the tool list, 300 for a tool", "Definitions are paid on every request.", "A page of prose in a description.", "Exempt with a reason.", _token_budget),
-    ("G04", _G, "It starts and rests lightly", "Gateways are small; hosts wait seconds.", "numpy imported at start.", "Exempt with a reason.", _light),
-    ("G05", _G, "SKILL.md describes every tool", "An assistant learns from it when to use what.", "A tool that SKILL.md does not mention.", _NONE, _skill_md),
-    ("G06", _G, "The wheel carries skill.toml", "What is listed must be in what is installed.", "skill.toml beside src, not in the wheel.", _NONE, _carries_manifest),
-    ("G07", _G, "Answers are small", "Fifty readings must not fill the conversation.", "An object for each reading.", "Exempt with a reason.", _usable),
-    ("G08", _G, "The README shows a command and the server's name", "The name proves that wheel and listing belong together.", "No `mcp-name:` line.", _NONE, _readme),
-    ("P01", _P, "It is typed for others", "A reference is read and extended.", "No py.typed.", _NONE, _typed),
-    ("P02", _P, "Nothing is exempted", "A reference needs no excuse.", "An exemption in skill.toml.", _NONE, _no_exemptions),
-    ("P03", _P, "At most 900 tokens for the tool list", "Others copy what a reference does.", "1,100 tokens.", _NONE, _half_budget),
-]  # fmt: skip
+_CHECKS: dict[str, Callable[[Evidence], str]] = {
+    "B01": _installs,
+    "B02": _manifest,
+    "B03": _starts,
+    "B04": _clean_stdout,
+    "B05": _ends,
+    "B06": _reads_only,
+    "B07": _few_tools,
+    "B08": _stable,
+    "B09": _lint,
+    "B10": _no_hidden_text,
+    "B11": _requirements,
+    "B12": _script,
+    "S01": _refuses_unknown,
+    "S02": _survives,
+    "S03": _ends_on_signal,
+    "S04": _contract,
+    "G01": _both_eras,
+    "G02": _explains,
+    "G03": _token_budget,
+    "G04": _light,
+    "G05": _skill_md,
+    "G06": _carries_manifest,
+    "G07": _usable,
+    "G08": _readme,
+    "P01": _typed,
+    "P02": _no_exemptions,
+    "P03": _half_budget,
+}
 
-RULES: list[Rule] = [
-    Rule(
-        id=id_,
-        tier=tier,
-        title=title,
-        reason=reason,
-        example=example,
-        exception=exception,
-        judge=judge,
-        exemptible=exception.startswith("Exempt"),
-    )
-    for id_, tier, title, reason, example, exception, judge in _TABLE
-]
+
+def _rules() -> list[Rule]:
+    text = (files("factorylm_registry.quality") / "rules.toml").read_text(encoding="utf-8")
+    return [
+        Rule(**{**one, "tier": Tier[one["tier"].upper()]}, judge=_CHECKS[one["id"]])
+        for one in tomllib.loads(text)["rules"]
+    ]
+
+
+RULES = _rules()

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 ANSWER_TIMEOUT_S = 20.0
@@ -95,8 +96,7 @@ class Wire:
     def cpu_s(self) -> float:
         """CPU seconds so far, where the system tells."""
         try:
-            with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
-                parts = file.read().rpartition(")")[2].split()
+            parts = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
         except OSError:
             return 0.0
         return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
@@ -104,10 +104,10 @@ class Wire:
     def memory_mb(self) -> float:
         """Resident memory, where the system tells."""
         try:
-            with open(f"/proc/{self.process.pid}/statm", encoding="ascii") as file:
-                return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+            pages = int(Path(f"/proc/{self.process.pid}/statm").read_text("ascii").split()[1])
         except OSError:
             return 0.0
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def complaint(self) -> str:
         """The last it said on stderr."""
