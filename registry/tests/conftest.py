@@ -170,11 +170,13 @@ def serve() -> Callable[..., Any]:
         app = registry_app(registry, ServiceOptions(per_second=0))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
-            thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+            thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
             thread.start()
-            # connections wait in the listener's queue until the server takes them
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-            server.should_exit = True
-            thread.join(10)
+            try:
+                # connections wait in the listener's queue until the server takes them
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join(10)
 
     return serving

@@ -2,15 +2,15 @@
 
 import json
 import re
-import shutil
 import subprocess
-import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factorylm_registry.command import main
 from factorylm_registry.publishers import key_record
 from factorylm_registry.quality.environment import CleanEnvironment, build_wheel
+from factorylm_registry.registry import now
 from factorylm_registry.signatures import signer_in
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +45,16 @@ def tool_names(python: Path) -> str:
     return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def checked(folder: Path, into: Path, kit: Path, said) -> tuple[Path, Path]:
+    """The folder's wheel and the judgement on it, in a file."""
+    wheel = build_wheel(folder, into)
+    code, text = said("check", wheel, "--find-links", kit, "--at-least", "platinum", "--json")
+    assert code == 0, text
+    file = into / "check.json"
+    file.write_text(text)
+    return wheel, file
+
+
 def next_version(folder: Path, version: str) -> None:
     for file in (folder / "pyproject.toml", folder / "src/factorylm_pumpcare/server.py"):
         file.write_text(file.read_text().replace('version = "0.1.0"', f'version = "{version}"'))
@@ -53,14 +63,13 @@ def next_version(folder: Path, version: str) -> None:
 
 
 def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, serve, kit, said, tmp_path: Path):
-    registry = registry.__class__(**{**vars(registry), "clock": __import__("factorylm_registry.registry").registry.now})
+    registry = replace(registry, clock=now)
     code, text = said("new", "pumpcare", "--namespace", "com.example", "--into", tmp_path)
     assert code == 0, text
     folder = tmp_path / "factorylm-pumpcare"
 
-    code, text = said("check", folder, "--find-links", kit, "--at-least", "platinum")
-    assert code == 0, text
-    assert "factorylm-pumpcare 0.1.0: platinum" in text
+    wheel, check = checked(folder, tmp_path / "first", kit, said)
+    assert [rule for rule in json.loads(check.read_text())["rules"] if rule["outcome"] != "passed"] == []
 
     code, text = said("document", folder, "--write", tmp_path / "out")
     assert code == 0, text
@@ -72,12 +81,12 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
     assert record == key_record(signer_in(key, "example.com").verifier.key)
     with serve(registry) as address:
         account = ["--to", address, "--domain", "example.com", "--key", key]
-        code, text = said("publish", folder, *account, "--find-links", kit)
+        code, text = said("publish", wheel, *account, "--check", check)
         assert (code, "example.com shows nothing" in text) == (1, True), text
         domains.shown["example.com", "http"] = [record]
-        code, text = said("publish", folder, *account, "--find-links", kit)
+        code, text = said("publish", wheel, *account, "--check", check)
         assert text == "com.example/pumpcare 0.1.0 is listed: tier platinum\n", text
-        code, text = said("publish", folder, *account, "--find-links", kit)
+        code, text = said("publish", wheel, *account, "--check", check)
         assert (code, "is listed already" in text) == (1, True), text
 
         trusted = ["--from", address, "--key", registry.signer.verifier]
@@ -101,7 +110,10 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
         assert tool_names(place.python) == "0.1.0 pumpcare_forecast"
 
         next_version(folder, "0.2.0")
-        code, text = said("publish", folder, *account, "--find-links", kit)
+        code, text = said("publish", build_wheel(folder, tmp_path / "other"), *account, "--check", check)
+        assert (code, "about another wheel" in text) == (1, True), text
+        wheel, check = checked(folder, tmp_path / "second", kit, said)
+        code, text = said("publish", wheel, *account, "--check", check)
         assert code == 0, text
 
         bundle = tmp_path / "skills.zip"
@@ -127,7 +139,3 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
 
 def data_of(registry) -> list[object]:
     return ["--data", registry.wheels.folder.parent]
-
-
-def test_this_python_has_an_installer():
-    assert shutil.which("uv", path=Path(sys.executable).parent) or subprocess.run([sys.executable, "-m", "pip", "-V"])

@@ -48,6 +48,7 @@ def add_commands(commands: Any) -> None:
         "factorylm-pumpcare --to URL --domain example.com",
     )
     publish.add_argument("path", type=Path, metavar="PATH|WHEEL")
+    publish.add_argument("--check", type=Path, metavar="FILE", help="what `check --json` said of this wheel")
     _installer_options(publish)
     deprecate = command(commands, "deprecate", _deprecate, "warn of a version", "com.example/pumpcare 0.1.0 --reason …")
     yank = command(commands, "yank", _yank, "withdraw a version", "com.example/pumpcare 0.1.0 --reason …")
@@ -143,10 +144,12 @@ def _publish(options: argparse.Namespace) -> int:
         manifest, trouble = manifest_of(wheel, None, Path(scratch))
         if manifest is None:
             raise BadQuestionError(trouble, hint="What is listed must be in what is installed: rule G06")
-        found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress)
+        if options.check:
+            found = json.loads(options.check.read_text(encoding="utf-8"))
+        else:
+            found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress).wire()
         listed = _account(options).publish(wheel, manifest, found)
-    tier = found.tier.label if found.tier else "none"
-    tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {tier}")
+    tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {found['tier']}")
     return 0
 
 

@@ -9,7 +9,7 @@ import anyio
 from factorylm_skill.command import DONE
 
 from factorylm_registry.lookups import Internet
-from factorylm_registry.quality import judge
+from factorylm_registry.quality import judge, summary_of
 from factorylm_registry.refusals import UntrustedError
 from factorylm_registry.registry import Registry, now, open_registry
 from factorylm_registry.static_index import write_bundle, write_index
@@ -92,7 +92,7 @@ def _judge(options: argparse.Namespace) -> int:
     if found.tools != listing.ours["tools"]:
         raise UntrustedError("its tools are not those that its publisher signed", hint="Ask the publisher; yank it")
     level = "verified" if found.tier else listing.ours["level"]
-    check = {**found.summary(), "by": registry.signer.name}
+    check = {**summary_of(found.wire()), "by": registry.signer.name}
     registry.store.annotate(
         listing.name, listing.version, {"check": check, "level": level}, now(), registry.signer.name
     )

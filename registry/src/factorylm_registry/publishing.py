@@ -11,7 +11,7 @@ from factorylm_schema import SkillManifest
 
 from factorylm_registry.documents import server_json
 from factorylm_registry.publishers import Method
-from factorylm_registry.quality import Judgement
+from factorylm_registry.quality import summary_of
 from factorylm_registry.refusals import BadQuestionError
 from factorylm_registry.registry import STATEMENT
 from factorylm_registry.server_json import PUBLISHER_META
@@ -30,12 +30,14 @@ class AuthorAccount:
     clock: Callable[[], datetime]
     method: Method = "http"
 
-    def publish(self, wheel: Wheel, manifest: SkillManifest, judgement: Judgement) -> dict[str, Any]:
+    def publish(self, wheel: Wheel, manifest: SkillManifest, found: dict[str, Any]) -> dict[str, Any]:
         """List the wheel; one that is not even bronze is not sent."""
-        if judgement.tier is None:
-            failed = ", ".join(judgement.summary()["failed"])
+        if found["sha256"] != wheel.sha256:
+            raise BadQuestionError("the check is about another wheel", hint="Check this wheel, then publish it")
+        if found["tier"] == "none":
+            failed = ", ".join(summary_of(found)["failed"])
             raise BadQuestionError(f"the skill is not bronze: {failed}", hint="`check` says what is wrong")
-        document = release_document(wheel, manifest, judgement, self.signer)
+        document = release_document(wheel, manifest, found, self.signer)
         token = self.log_in()
         self.service.call("PUT", f"/wheels/{wheel.sha256}/{wheel.filename}", wheel.content, token)
         answer = self.service.call("POST", "/v0.1/publish", json.dumps(document).encode(), token)
@@ -58,15 +60,15 @@ class AuthorAccount:
         return str(json.loads(answer)["registry_token"])
 
 
-def release_document(wheel: Wheel, manifest: SkillManifest, judgement: Judgement, signer: Signer) -> dict[str, Any]:
+def release_document(wheel: Wheel, manifest: SkillManifest, found: dict[str, Any], signer: Signer) -> dict[str, Any]:
     """server.json with the author's signed statement about the wheel and its check."""
     made = server_json(wheel, manifest)
     predicate = {
         "name": made["name"],
         "version": made["version"],
         "title": manifest.title,
-        "tools": judgement.tools,
-        "check": judgement.summary(),
+        "tools": found["tools"],
+        "check": summary_of(found),
         "kind": manifest.kind,
         "categories": manifest.categories,
         "safety": manifest.safety,

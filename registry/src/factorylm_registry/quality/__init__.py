@@ -4,7 +4,7 @@
 - `RULES`: every rule with its reason, an example and its exception
 """
 
-from factorylm_registry.quality.judging import Judgement, Outcome, Ruling, judge, judged
+from factorylm_registry.quality.judging import Judgement, Outcome, Ruling, judge, judged, summary_of
 from factorylm_registry.quality.rules import RULES, Rule, Tier
 
-__all__ = ["RULES", "Judgement", "Outcome", "Rule", "Ruling", "Tier", "judge", "judged"]
+__all__ = ["RULES", "Judgement", "Outcome", "Rule", "Ruling", "Tier", "judge", "judged", "summary_of"]

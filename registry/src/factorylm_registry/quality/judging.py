@@ -79,19 +79,13 @@ class Judgement:
             "rules": rules,
         }
 
-    def summary(self) -> dict[str, Any]:
-        """What fits into a listing."""
-        tier = self.tier.label if self.tier else "none"
-        failed = [one.rule.id for one in self.rulings if one.outcome is Outcome.FAILED]
-        exempt = {one.rule.id: one.detail for one in self.rulings if one.outcome is Outcome.EXEMPT}
-        return {
-            "tier": tier,
-            "at": self.at,
-            "judge": "factorylm-registry 0.1.0",
-            "failed": failed,
-            "exempt": exempt,
-            "figures": self.figures,
-        }
+
+def summary_of(found: dict[str, Any]) -> dict[str, Any]:
+    """What of a judgement fits into a listing."""
+    failed = [one["id"] for one in found["rules"] if one["outcome"] == Outcome.FAILED]
+    exempt = {one["id"]: one["detail"] for one in found["rules"] if one["outcome"] == Outcome.EXEMPT}
+    kept = {"tier": found["tier"], "at": found["judged_at"], "judge": found["judge"], "figures": found["figures"]}
+    return {**kept, "failed": failed, "exempt": exempt}
 
 
 def judge(
