@@ -71,7 +71,10 @@ async def per_second(app: object, count: int) -> float:
     """Requests for list pages, one after the other, a CPU second."""
     begun = time.process_time()
     for number in range(count):
-        assert await _request(app, "/v0.1/servers", b"limit=10&version=latest&search=" + WORDS[number % 15].encode()) == 200
+        assert (
+            await _request(app, "/v0.1/servers", b"limit=10&version=latest&search=" + WORDS[number % 15].encode())
+            == 200
+        )
     return count / (time.process_time() - begun)
 
 
@@ -109,7 +112,9 @@ def main(argv: list[str] | None = None) -> int:
     for name, figure, bound, at_most in figures:
         kept = figure <= bound if at_most else figure >= bound
         broken += not kept
-        print(f"{name:40} {figure:8.2f}   at {'most' if at_most else 'least'} {bound:<6g} {'kept' if kept else 'BROKEN'}")
+        print(
+            f"{name:40} {figure:8.2f}   at {'most' if at_most else 'least'} {bound:<6g} {'kept' if kept else 'BROKEN'}"
+        )
     print("repeat: ./run bench registry")
     return int(broken > 0)
 

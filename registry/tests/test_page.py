@@ -9,7 +9,13 @@ import pytest
 from playwright.async_api import async_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 EVIL = "<script>document.title='hacked'</script>\u202e"
 CHECK = {"tier": "silver", "at": "2026-03-01", "failed": ["G04"], "exempt": {"G03": "one page of registers"}}
 
@@ -85,7 +91,9 @@ async def test_nothing_scrolls_sideways_and_axe_finds_no_violation(address, sche
             await page.goto(address + path)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
             await page.evaluate(axe.read_text(encoding="utf-8"))
-            found = await page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})")
+            found = await page.evaluate(
+                "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
+            )
             assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
 
 

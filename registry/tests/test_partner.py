@@ -133,7 +133,7 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
         code, text = said("install", "com.example/pumpcare", "0.2.0", *trusted, *into)
         assert (code, "was withdrawn: wrong unit" in text) == (1, True), text
         code, text = said("remove", "com.example/pumpcare", "--into", place.folder)
-        assert text == f"com.example/pumpcare 0.2.0 was removed\n"
+        assert text == "com.example/pumpcare 0.2.0 was removed\n"
         code, text = said("install", "com.example/pumpcare", *trusted, *into)
         assert code == 0, text
         assert tool_names(place.python) == "0.1.0 pumpcare_forecast"

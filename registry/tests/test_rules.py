@@ -144,7 +144,11 @@ def failed(evidence):
 def test_a_good_skill_breaks_no_rule_and_is_platinum():
     found = judged(GOOD, AT)
     assert [(one.rule.id, one.detail) for one in found.rulings if one.outcome is not Outcome.PASSED] == []
-    assert (found.tier, found.wire()["tier"], found.wire()["judged_at"][:10]) == (Tier.PLATINUM, "platinum", "2026-03-01")
+    assert (found.tier, found.wire()["tier"], found.wire()["judged_at"][:10]) == (
+        Tier.PLATINUM,
+        "platinum",
+        "2026-03-01",
+    )
 
 
 def test_every_rule_has_a_breach_a_page_and_an_order():
@@ -184,7 +188,8 @@ while line := sys.stdin.readline():
     calls += 1
     tool = {{"name": "t", "description": f"d{changes}", "inputSchema": {{"type": "object", "properties": {{}}}}}}
     result = {{"initialize": {{"protocolVersion": "2025-11-25", "capabilities": {{}}, "serverInfo": {{}}}},
-              "tools/list": {{"tools": [tool] * {count}}}, "tools/call": {{"content": [], "isError": {refuses}}}}}.get(method)
+              "tools/list": {{"tools": [tool] * {count}}},
+              "tools/call": {{"content": [], "isError": {refuses}}}}}.get(method)
     answer = {{"result": result}} if result else {{"error": {{"code": -32601, "message": "no"}}}}
     print(json.dumps({{"jsonrpc": "2.0", "id": number, **answer}}), flush=True)
 {after}

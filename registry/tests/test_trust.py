@@ -42,7 +42,8 @@ ROOTS = [
 NOTE_KEY = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW"
 NOTE_TEXT = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n"
 NOTE = NOTE_TEXT + (
-    "\n\u2014 PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
+    "\n\u2014 PeterNeumann "
+    "x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=\n"
 )
 
 
@@ -135,7 +136,8 @@ def test_a_key_that_does_not_fit_its_hash_is_rejected(key):
 
 
 @pytest.mark.parametrize(
-    "text", ["log\n01\nAAAA\n", "log\n1\nAAAA\n", "other\n1\n" + "A" * 43 + "=\n", "log\n-1\n" + "A" * 43 + "=\n", "log\n"]
+    "text",
+    ["log\n01\nAAAA\n", "log\n1\nAAAA\n", "other\n1\n" + "A" * 43 + "=\n", "log\n-1\n" + "A" * 43 + "=\n", "log\n"],
 )
 def test_a_signed_text_that_is_no_checkpoint_is_rejected(text):
     signer = Signer("log", Ed25519PrivateKey.generate())
@@ -235,7 +237,10 @@ def test_a_proof_of_a_namespace_is_refused_when_anything_is_wrong(client, author
     assert client.post("/v0.1/auth/http", json=good).status_code == 401, "a replay"
     assert refused(domain="other.example")[0] == 401
     assert refused(domain="127.0.0.1")[0] == 400
-    assert refused(signed_timestamp="00" * 64) == (401, "the signature was made by none of the keys that example.com shows")
+    assert refused(signed_timestamp="00" * 64) == (
+        401,
+        "the signature was made by none of the keys that example.com shows",
+    )
     assert refused(signed_timestamp="xyz")[0] == 400
     assert refused(timestamp="2026-03-01T12:00:00")[0] == 400
     late = author.proof()
@@ -283,7 +288,7 @@ def test_a_permission_ends_at_the_slash(pattern, name, reaches):
     assert covers(pattern, name) is reaches
 
 
-def archive(*files, compression=zipfile.ZIP_DEFLATED):
+def archive(*files: tuple[object, object], compression=zipfile.ZIP_DEFLATED):
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", compression) as made:
         for name, content in files:

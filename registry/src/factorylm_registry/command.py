@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from factorylm_skill.command import DONE, told_to_the_operator
 
@@ -34,11 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     outcome: list[int] = []
     code = told_to_the_operator(lambda: outcome.append(options.run(options)))
     return code if code != DONE or not outcome else outcome[0]
-
-
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """A project folder or a wheel."""
-    parser.add_argument("path", type=Path, metavar="PATH|WHEEL", help="a skill's folder, or its wheel")
 
 
 if __name__ == "__main__":

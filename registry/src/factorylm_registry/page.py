@@ -78,7 +78,8 @@ def _page(title: str, body: str) -> Response:
 
 def _home(found: Sequence[Listing], search: str, category: str, more: str) -> str:
     links = " ".join(
-        f'<li><a href="/?{urlencode({"category": one})}"{_current(one == category)}>{one}</a></li>' for one in CATEGORIES
+        f'<li><a href="/?{urlencode({"category": one})}"{_current(one == category)}>{one}</a></li>'
+        for one in CATEGORIES
     )
     cards = "".join(map(_card, found)) or "<li>Nothing fits. Try a shorter word.</li>"
     following = f'<p><a rel="next" href="/?cursor={more}">More skills</a></p>' if more else ""
@@ -88,7 +89,7 @@ def _home(found: Sequence[Listing], search: str, category: str, more: str) -> st
 <ul class="cards">{cards}</ul>{following}"""
 
 
-def _current(here: bool) -> str:  # noqa: FBT001 (one caller, one meaning)
+def _current(here: bool) -> str:
     return ' aria-current="page"' if here else ""
 
 
@@ -118,7 +119,9 @@ def _skill(one: Listing, listings: Sequence[Listing], key: str) -> str:
         ("Memory, MB", figures.get("memory_mb", "unknown")),
     ]
     install = f"factorylm-registry install {one.name} --from ADDRESS --key {key}"
-    warning = "" if one.status is Status.ACTIVE else f'<p class="warning">{one.status}: {_shown(one.status_message)}</p>'
+    warning = (
+        "" if one.status is Status.ACTIVE else f'<p class="warning">{one.status}: {_shown(one.status_message)}</p>'
+    )
     return f"""{warning}<p>{_shown(one.server["description"])}</p>{_facts(rows)}
 <h2>Install</h2><pre tabindex="0"><code>{escape(install)}</code></pre>
 <h2>Evidence</h2>{_evidence(check)}<p><a href="/evidence/{quote(one.name, safe="")}/versions/{quote(one.version)}">

@@ -38,7 +38,9 @@ def write_index(
     for name, listings in by_name.items():
         versions = folder / "v0.1/servers" / name / "versions"
         _write(versions, _list(sorted(listings, key=lambda one: one.number, reverse=True)))
-        _write(versions / "latest", next(one for one in listings if one.is_latest).wire())
+        newest = next((one for one in listings if one.is_latest), listings[0])
+        _write(versions / "latest", newest.wire())
+        _write(folder / "evidence" / name / "versions" / "latest", evidence(newest))
     latest = [one for listings in by_name.values() for one in listings if one.is_latest]
     _write(folder / "v0.1/servers", _list(latest))
     _write_log(registry, folder / "log")
