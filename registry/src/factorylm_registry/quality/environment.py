@@ -8,6 +8,7 @@ import sys
 import venv
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from factorylm_registry.refusals import BadQuestionError
@@ -124,12 +125,8 @@ def build_wheel(folder: Path, into: Path) -> Path:
     if not (folder / "pyproject.toml").is_file():
         raise BadQuestionError(f"{folder} has no pyproject.toml", hint="Name a skill's folder or a wheel")
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(into)]
-    try:
-        import hatchling  # noqa: F401  # type: ignore[import-not-found, unused-ignore]
-
+    if find_spec("hatchling") is not None:
         command.append("--no-build-isolation")
-    except ImportError:
-        pass
     done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(into.glob("*.whl"))
     if done.returncode or not wheels:
