@@ -210,6 +210,10 @@ def test_an_entry_altered_in_the_database_is_found(store, release):
     with store.database.writing():
         store.database.run("UPDATE log_entries SET entry = '{}' WHERE position = 2")
     assert log.verify() == 2
+    rehashed = leaf_hash(b"{}").hex()
+    with store.database.writing():
+        store.database.run("UPDATE log_nodes SET hash = ? WHERE level = 0 AND position = 2", rehashed)
+    assert TileLog(store, Signer.__new__(Signer)).verify() == 3, "its parent, completed by entry 3, is another"
 
 
 def test_a_full_disk_is_said_and_nothing_is_half_listed(tmp_path, release):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from factorylm_registry.merkle import Node, consistency_proof, inclusion_proof, leaf_hash, root_hash
+from factorylm_registry.merkle import Node, completed_nodes, consistency_proof, inclusion_proof, leaf_hash, root_hash
 from factorylm_registry.refusals import NotListedError, UntrustedError
 from factorylm_registry.signatures import Signer, Verifier, b64, open_note, signed_note, unb64
 from factorylm_registry.store import Store
@@ -79,9 +79,14 @@ class TileLog:
             if len(entries) != min(TILE, size - begin) or len(leaves) != len(entries):
                 return begin
             for place, (entry, leaf) in enumerate(zip(entries, leaves, strict=True), start=begin):
-                if leaf_hash(entry) != leaf:
+                if leaf_hash(entry) != leaf or not self._builds_on(place, leaf):
                     return place
         return None
+
+    def _builds_on(self, place: int, leaf: bytes) -> bool:
+        """The nodes that this leaf completed are the kept ones."""
+        nodes = completed_nodes(place, leaf, self._node)
+        return all(self._node(level, position) == made for level, position, made in nodes)
 
     @cached_property
     def _node(self) -> Node:
