@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 Row = Sequence[Any]
@@ -26,8 +27,8 @@ class Database(Protocol):
         """One transaction; no other writer, here or in another process, gets in between."""
         ...
 
-    def search(self, text: str) -> tuple[str, list[str]]:
-        """A condition on `versions` that holds where `words` contains `text` (lower case), and its values."""
+    def search(self, texts: Sequence[str]) -> "Search":
+        """What to select from and under which conditions, so that `words` contains all `texts` (lower case)."""
         ...
 
     def index_words(self, number: int, words: str) -> None:
@@ -37,6 +38,16 @@ class Database(Protocol):
     def close(self) -> None:
         """Disconnect."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """`tables` join `versions`; `order` is the entry's number in the table that leads."""
+
+    tables: str = "versions"
+    order: str = "number"
+    conditions: list[str] = field(default_factory=list)
+    values: list[str] = field(default_factory=list)
 
 
 TABLES = """

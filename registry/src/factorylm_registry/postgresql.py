@@ -1,7 +1,8 @@
 """PostgreSQL: the same tables; substring search by pg_trgm where the database has it."""
 
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from factorylm_schema import MissingPartError
 
-from factorylm_registry.database import TABLES, Row
+from factorylm_registry.database import TABLES, Row, Search
 from factorylm_registry.refusals import RefusedError
 
 # Any number that other users of the database do not use: the registry's one writer at a time
@@ -83,10 +84,9 @@ class Postgresql:
             self.connection.execute("SELECT pg_advisory_xact_lock(%s)", (_WRITER,))
             yield
 
-    def search(self, text: str) -> tuple[str, list[str]]:
-        for special in "\\%_":
-            text = text.replace(special, "\\" + special)
-        return "words LIKE ?", [f"%{text}%"]
+    def search(self, texts: Sequence[str]) -> Search:
+        patterns = ["%" + re.sub(r"([%_\\])", r"\\\1", text) + "%" for text in texts]
+        return Search(conditions=["words LIKE ?" for _ in patterns], values=patterns)
 
     def index_words(self, number: int, words: str) -> None:
         """The table's own index has them."""

@@ -67,12 +67,15 @@ class SqlStore:
         return self._of(name, version)[0]
 
     def page(self, question: Question) -> list[Listing]:
-        conditions: list[str] = ["number > ?"]
-        values: list[Any] = [question.after]
-        for text, given in self._filters(question):
+        category = [_category(question.category)] if question.category else []
+        search = self.database.search([*([question.search.lower()] if question.search else []), *category])
+        conditions = [f"{search.order} > ?", *search.conditions]
+        values: list[Any] = [question.after, *search.values]
+        for text, given in _filters(question):
             conditions.append(text)
             values.extend(given)
-        sql = f"SELECT {_COLUMNS} FROM versions WHERE {' AND '.join(conditions)} ORDER BY number LIMIT ?"  # noqa: S608 (constant parts)
+        where = f"WHERE {' AND '.join(conditions)} ORDER BY {search.order} LIMIT ?"
+        sql = f"SELECT {_COLUMNS} FROM {search.tables} {where}"  # noqa: S608 (constant parts)
         with self.database.reading():
             return [_listing(row) for row in self.database.rows(sql, *values, question.limit + 1)]
 
@@ -124,22 +127,6 @@ class SqlStore:
     def _nodes(self, level: int, begin: int, count: int) -> list[bytes]:
         sql = "SELECT hash FROM log_nodes WHERE level = ? AND position >= ? AND position < ? ORDER BY position"
         return [bytes.fromhex(row[0]) for row in self.database.rows(sql, level, begin, begin + count)]
-
-    def _filters(self, question: Question) -> list[tuple[str, list[str]]]:
-        filters: list[tuple[str, list[str]]] = []
-        if not question.include_deleted:
-            filters.append(("status <> 'deleted'", []))
-        if question.version == "latest":
-            filters.append(("is_latest = 1", []))
-        elif question.version:
-            filters.append(("version = ?", [question.version]))
-        if question.updated_since:
-            filters.append(("updated_at >= ?", [question.updated_since]))
-        if question.search:
-            filters.append(self.database.search(question.search.lower()))
-        if question.category:
-            filters.append(self.database.search(_category(question.category)))
-        return filters
 
     def _use(self, permit: str) -> None:
         """A token allows one change: seen again on the wire, it allows nothing."""
@@ -219,6 +206,19 @@ class SqlStore:
 
     def _node(self, level: int, position: int) -> bytes:
         return self._nodes(level, position, 1)[0]
+
+
+def _filters(question: Question) -> list[tuple[str, list[str]]]:
+    filters: list[tuple[str, list[str]]] = []
+    if not question.include_deleted:
+        filters.append(("status <> 'deleted'", []))
+    if question.version == "latest":
+        filters.append(("is_latest = 1", []))
+    elif question.version:
+        filters.append(("version = ?", [question.version]))
+    if question.updated_since:
+        filters.append(("updated_at >= ?", [question.updated_since]))
+    return filters
 
 
 def _listing(row: Row) -> Listing:

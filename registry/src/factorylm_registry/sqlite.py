@@ -2,13 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from factorylm_registry.database import TABLES, Row
+from factorylm_registry.database import TABLES, Row, Search
 from factorylm_registry.refusals import RefusedError
 
 _WORDS = "CREATE VIRTUAL TABLE IF NOT EXISTS version_words USING fts5(words, tokenize='trigram', content='')"
@@ -61,10 +61,19 @@ class Sqlite:
                 hint = "Nothing was changed; free space or correct the file's rights and try again"
                 raise RefusedError(f"the registry's database cannot be written: {error}", hint=hint) from error
 
-    def search(self, text: str) -> tuple[str, list[str]]:
-        if len(text) < _SHORTEST_FOR_TRIGRAMS:
-            return "instr(words, ?) > 0", [text]
-        return "number IN (SELECT rowid FROM version_words WHERE words MATCH ?)", ['"' + text.replace('"', '""') + '"']
+    def search(self, texts: Sequence[str]) -> Search:
+        """Trigrams lead and stream in order, so that a page of a frequent word costs a page."""
+        long = ['"' + text.replace('"', '""') + '"' for text in texts if len(text) >= _SHORTEST_FOR_TRIGRAMS]
+        short = [text for text in texts if len(text) < _SHORTEST_FOR_TRIGRAMS]
+        conditions = ["instr(versions.words, ?) > 0" for _ in short]
+        if not long:
+            return Search(conditions=conditions, values=short)
+        return Search(
+            tables="version_words CROSS JOIN versions ON versions.number = version_words.rowid",
+            order="version_words.rowid",
+            conditions=["version_words MATCH ?", *conditions],
+            values=[" AND ".join(long), *short],
+        )
 
     def index_words(self, number: int, words: str) -> None:
         self.run("INSERT INTO version_words(rowid, words) VALUES(?, ?)", number, words)
