@@ -1,0 +1,181 @@
+"""The commands of a skill's author: new, check, document, publish, deprecate, yank."""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from factorylm_registry.documents import documents_of
+from factorylm_registry.publishers import key_record
+from factorylm_registry.publishing import AuthorAccount
+from factorylm_registry.quality import RULES, Judgement, Outcome, Rule, Tier, judge
+from factorylm_registry.quality.environment import build_wheel
+from factorylm_registry.quality.judging import manifest_of
+from factorylm_registry.refusals import BadQuestionError
+from factorylm_registry.registry import now
+from factorylm_registry.scaffold import new_skill
+from factorylm_registry.signatures import signer_in
+from factorylm_registry.sources import HttpSource
+from factorylm_registry.telling import command, progress, tell, tell_json
+from factorylm_registry.wheels import Wheel, wheel_in
+
+
+def add_commands(commands: Any) -> None:
+    """Their options."""
+    new = command(commands, "new", _new, "write a new skill's folder", "pumpcare --namespace com.example")
+    new.add_argument("name", metavar="NAME")
+    new.add_argument("--namespace", default="com.example", help="your domain reversed (default com.example)")
+    new.add_argument("--into", type=Path, default=Path(), metavar="DIR")
+    check = command(commands, "check", _check, "judge a skill by the quality scale", "factorylm-pumpcare")
+    check.add_argument("path", type=Path, nargs="?", metavar="PATH|WHEEL")
+    check.add_argument("--rule", metavar="ID", help="show a rule's page instead: its reason, an example, its exception")
+    check.add_argument("--at-least", choices=[tier.label for tier in Tier], default="bronze", help="else exit 1")
+    check.add_argument("--json", action="store_true")
+    _installer_options(check)
+    document = command(
+        commands, "document", _document, "write the listing's documents", "factorylm-pumpcare --write out"
+    )
+    document.add_argument("path", type=Path, metavar="PATH|WHEEL")
+    document.add_argument("--name", default="", help="the server's name, where the README has no mcp-name line")
+    document.add_argument("--write", type=Path, metavar="DIR", help="write the files instead of printing them")
+    key = command(commands, "key", _key, "show the line that proves your domain", "--domain example.com --key my.key")
+    publish = command(
+        commands,
+        "publish",
+        _publish,
+        "check, sign and list a skill",
+        "factorylm-pumpcare --to URL --domain example.com",
+    )
+    publish.add_argument("path", type=Path, metavar="PATH|WHEEL")
+    publish.add_argument("--check", type=Path, metavar="FILE", help="what `check --json` said of this wheel")
+    _installer_options(publish)
+    deprecate = command(commands, "deprecate", _deprecate, "warn of a version", "com.example/pumpcare 0.1.0 --reason …")
+    yank = command(commands, "yank", _yank, "withdraw a version", "com.example/pumpcare 0.1.0 --reason …")
+    for one in (deprecate, yank):
+        one.add_argument("name", metavar="NAME")
+        one.add_argument("version", metavar="VERSION", nargs="?", default="", help="all versions, when left out")
+        one.add_argument("--reason", required=True, help="for whoever has it installed")
+        one.add_argument("--replacement", default="", metavar="NAME", help="what to use instead")
+    for one in (key, publish, deprecate, yank):
+        one.add_argument("--domain", required=True, help="the domain that proves your namespace")
+        one.add_argument("--key", type=Path, default=Path("factorylm-publisher.key"), metavar="FILE")
+    for one in (publish, deprecate, yank):
+        one.add_argument("--to", required=True, metavar="URL", help="the registry")
+        one.add_argument("--method", choices=["dns", "http"], default="http", help="where the domain shows the key")
+
+
+def _installer_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--find-links", type=Path, action="append", default=[], metavar="DIR", help="wheels to use")
+    parser.add_argument("--offline", action="store_true", help="use these wheels alone, no index")
+
+
+def _new(options: argparse.Namespace) -> int:
+    folder = new_skill(options.name, options.namespace, options.into)
+    tell(f"{folder} is ready", f"next: factorylm-registry check {folder}")
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    if options.rule:
+        tell(*rule_page(options.rule))
+        return 0
+    if options.path is None:
+        raise BadQuestionError("nothing to check", hint="Name a skill's folder or a wheel, or --rule ID")
+    found = judge(options.path, now(), sources=options.find_links, offline=options.offline, progress=progress)
+    tell_json(found.wire()) if options.json else tell(*_judgement(found))
+    wanted = next(tier for tier in Tier if tier.label == options.at_least)
+    return int(found.tier is None or found.tier < wanted)
+
+
+def rule_page(rule_id: str) -> list[str]:
+    """One rule's page."""
+    rule = rule_of(rule_id)
+    lines = [f"{rule.id} ({rule.tier.label}): {rule.title}", f"Why:       {rule.reason}"]
+    return [*lines, f"Breach:    {rule.example}", f"Exception: {rule.exception}"]
+
+
+def rule_of(rule_id: str) -> Rule:
+    """The rule of that id."""
+    for rule in RULES:
+        if rule.id == rule_id.upper():
+            return rule
+    raise BadQuestionError(f"there is no rule {rule_id!r}", hint=f"The rules are {', '.join(one.id for one in RULES)}")
+
+
+def _judgement(found: Judgement) -> list[str]:
+    marks = {Outcome.PASSED: "ok    ", Outcome.FAILED: "wrong ", Outcome.EXEMPT: "exempt"}
+    lines = []
+    for one in found.rulings:
+        lines.append(f"{marks[one.outcome]} {one.rule.id} {one.rule.tier.label:8} {one.rule.title}")
+        if one.detail:
+            lines.append(f"       {one.detail}")
+    figures = "  ".join(f"{name} {figure:g}" for name, figure in found.figures.items())
+    tier = found.tier.label if found.tier else "not even bronze"
+    return [*lines, figures, f"{found.name} {found.version}: {tier}"]
+
+
+def _document(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel, folder = _wheel(options.path, Path(scratch))
+        made = documents_of(wheel, options.name, folder)
+    if options.write is None:
+        tell_json(made)
+        return 0
+    options.write.mkdir(parents=True, exist_ok=True)
+    for name, content in made.items():
+        (options.write / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        tell(str(options.write / name))
+    return 0
+
+
+def _key(options: argparse.Namespace) -> int:
+    line = key_record(signer_in(options.key, options.domain).verifier.key)
+    tell(line, f"show it as a TXT record of {options.domain},")
+    tell(f"or as https://{options.domain}/.well-known/mcp-registry-auth")
+    return 0
+
+
+def _publish(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as scratch:
+        wheel, _ = _wheel(options.path, Path(scratch))
+        file = Path(scratch) / wheel.filename
+        file.write_bytes(wheel.content)
+        manifest, trouble = manifest_of(wheel, None, Path(scratch))
+        if manifest is None:
+            raise BadQuestionError(trouble, hint="What is listed must be in what is installed: rule G06")
+        if options.check:
+            found = json.loads(options.check.read_text(encoding="utf-8"))
+        else:
+            found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress).wire()
+        listed = _account(options).publish(wheel, manifest, found)
+    tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {found['tier']}")
+    return 0
+
+
+def _deprecate(options: argparse.Namespace) -> int:
+    return _status(options, "deprecated")
+
+
+def _yank(options: argparse.Namespace) -> int:
+    return _status(options, "deleted")
+
+
+def _status(options: argparse.Namespace, status: str) -> int:
+    instead = f"; use {options.replacement}" if options.replacement else ""
+    _account(options).set_status(options.name, options.version, status, f"{options.reason}{instead}")
+    tell(f"{options.name} {options.version or '(all versions)'} is {status}")
+    return 0
+
+
+def _account(options: argparse.Namespace) -> AuthorAccount:
+    signer = signer_in(options.key, options.domain)
+    return AuthorAccount(service=HttpSource(options.to), signer=signer, clock=now, method=options.method)
+
+
+def _wheel(path: Path, scratch: Path) -> tuple[Wheel, Path | None]:
+    if path.is_dir():
+        return wheel_in(build_wheel(path, scratch / "built")), path
+    if not path.is_file():
+        raise BadQuestionError(f"there is no {path}", hint="Name a skill's folder or a wheel")
+    return wheel_in(path), None

@@ -1,0 +1,182 @@
+"""What the registry's tests share: stores on both databases, a registry that runs, publishers with keys."""
+
+import asyncio
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from factorylm_registry.api import ServiceOptions, registry_app
+from factorylm_registry.publishers import key_record
+from factorylm_registry.refusals import NotProvenError
+from factorylm_registry.registry import Registry, open_registry
+from factorylm_registry.signatures import Signer
+from factorylm_registry.store import Release, Store, open_store
+from starlette.testclient import TestClient
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    """A clock that tests set."""
+
+    at: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def pass_(self, **span: float) -> None:
+        self.at += timedelta(**span)
+
+
+@dataclass
+class Domains:
+    """What domains show, instead of the internet."""
+
+    shown: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+
+    def texts(self, domain: str, method: str) -> list[str]:
+        if (domain, method) not in self.shown:
+            raise NotProvenError(f"{domain} shows nothing")
+        return self.shown[domain, method]
+
+
+@dataclass
+class Author:
+    """A publisher with a domain and its key."""
+
+    client: TestClient
+    clock: Clock
+    domain: str
+    key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
+
+    @property
+    def signer(self) -> Signer:
+        return Signer(self.domain, self.key)
+
+    @property
+    def record(self) -> str:
+        return key_record(self.key.public_key().public_bytes_raw())
+
+    def proof(self) -> dict[str, str]:
+        timestamp = self.clock().isoformat()
+        signature = self.key.sign(timestamp.encode()).hex()
+        return {"domain": self.domain, "timestamp": timestamp, "signed_timestamp": signature}
+
+    def log_in(self, method: str = "http") -> dict[str, str]:
+        self.clock.pass_(seconds=1)
+        answer = self.client.post(f"/v0.1/auth/{method}", json=self.proof())
+        assert answer.status_code == 200, answer.text
+        return {"Authorization": f"Bearer {answer.json()['registry_token']}"}
+
+    def publish(self, document: dict[str, Any]) -> Any:
+        return self.client.post("/v0.1/publish", json=document, headers=self.log_in())
+
+
+def document(name: str = "com.example/pump", version: str = "1.0.0", **more: Any) -> dict[str, Any]:
+    return {"name": name, "description": f"Reads {name}", "version": version, **more}
+
+
+@pytest.fixture
+def server_json() -> Callable[..., dict[str, Any]]:
+    return document
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def domains() -> Domains:
+    return Domains()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """The same tests on both databases."""
+    if request.param == "sqlite":
+        opened = open_store(str(tmp_path / "registry.sqlite"))
+        yield opened
+        opened.close()
+        return
+    address = os.environ.get("FACTORYLM_TEST_POSTGRES", "")
+    if not address:
+        if os.environ.get("FACTORYLM_REQUIRE_SERVERS"):
+            pytest.fail("this run must have PostgreSQL, and FACTORYLM_TEST_POSTGRES names none")
+        pytest.skip("needs FACTORYLM_TEST_POSTGRES=postgresql://USER@HOST/DATABASE; ./run test starts one")
+    schema = f"registry_{secrets.token_hex(6)}"
+    opened = open_store(f"{address}{'&' if '?' in address else '?'}schema={schema}")
+    yield opened
+    opened.close()
+    import psycopg
+
+    with psycopg.connect(address, autocommit=True) as connection:
+        connection.execute(f'DROP SCHEMA "{schema}" CASCADE')
+
+
+@pytest.fixture
+def release() -> Callable[..., Release]:
+    """A version, a day after the one before."""
+    days = iter(range(10_000))
+
+    def make(name: str = "com.example/pump", version: str = "1.0.0", **more: Any) -> Release:
+        ours = more.pop("ours", {})
+        permit = more.pop("permit", "")
+        at = START + timedelta(days=next(days))
+        return Release(server=document(name, version, **more), at=at, by="tests", ours=ours, permit=permit)
+
+    return make
+
+
+@pytest.fixture
+def registry(tmp_path: Path, domains: Domains, clock: Clock) -> Iterator[Registry]:
+    opened = open_registry(tmp_path / "registry", domains)
+    made = Registry(store=opened.store, wheels=opened.wheels, signer=opened.signer, looks=domains, clock=clock)
+    yield made
+    opened.store.close()
+
+
+@pytest.fixture
+def client(registry: Registry) -> TestClient:
+    return TestClient(registry_app(registry, ServiceOptions(per_second=0)), follow_redirects=False)
+
+
+@pytest.fixture
+def author(client: TestClient, domains: Domains, clock: Clock) -> Author:
+    """Somebody who owns example.com and shows a key there."""
+    made = Author(client, clock, "example.com")
+    domains.shown["example.com", "http"] = [made.record]
+    domains.shown["example.com", "dns"] = ["some other text", made.record]
+    return made
+
+
+@pytest.fixture
+def serve() -> Callable[..., Any]:
+    """Serves a registry on a free port of this machine while the block runs."""
+
+    @contextmanager
+    def serving(registry: Registry) -> Iterator[str]:
+        app = registry_app(registry, ServiceOptions(per_second=0))
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
+            thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+            thread.start()
+            try:
+                # connections wait in the listener's queue until the server takes them
+                yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            finally:
+                server.should_exit = True
+                thread.join(10)
+
+    return serving
