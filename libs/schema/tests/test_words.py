@@ -1,5 +1,7 @@
 """Quality, units, readings, series, alarms, manifests, names: the shared words keep their meaning."""
 
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -31,6 +33,14 @@ NOW = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 def test_all_exported_names_exist_and_are_sorted() -> None:
     assert sorted(factorylm_schema.__all__) == factorylm_schema.__all__
     assert all(hasattr(factorylm_schema, name) for name in factorylm_schema.__all__)
+    assert set(factorylm_schema.__all__) <= set(dir(factorylm_schema))
+    assert not hasattr(factorylm_schema, "AlarmEvnt")
+
+
+def test_errors_are_imported_without_pydantic() -> None:
+    code = "import sys; from factorylm_schema import FactoryLMError; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
+import importlib
 import json
+import os
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, NoReturn
 
 import pytest
 from factorylm_alarms.command import main
 
 START = datetime(2025, 3, 1)  # noqa: DTZ001  a journal's own clock has no zone
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 Event = tuple[float, str, str]
 WriteLog = Callable[..., Path]
 Report = Callable[..., dict[str, Any]]
@@ -45,6 +50,32 @@ def report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Report:
         return found
 
     return run
+
+
+@pytest.fixture(scope="session")
+def needed() -> Callable[[str], ModuleType]:
+    """A module this test cannot do without: skipped without it, failed where everything must be there."""
+
+    def load(name: str) -> ModuleType:
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError:
+            missing(f"{name} is not installed")
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser of this machine."""
+    found = next((path for path in map(shutil.which, CHROMIUM) if path), None)
+    return found or missing("no Chromium on this machine; on Debian: apt-get install chromium")
+
+
+def missing(what: str) -> NoReturn:
+    if os.environ.get("FACTORYLM_REQUIRE_SERVERS"):
+        pytest.fail(f"this run must have everything: {what}")
+    pytest.skip(what)
 
 
 @pytest.fixture

@@ -109,6 +109,46 @@ def test_floods_of_the_same_kind_form_a_family_with_its_usual_order(write_log, t
     assert len(set(found["family_of"].values())) == 2
 
 
+def test_a_new_flood_is_named_by_its_family_from_its_first_minute(write_log, tmp_path, capsys):
+    rng, out = random.Random(8), tmp_path / "early.json"
+    scripts = [[f"{kind}{number}" for number in range(14)] for kind in "ABCDE"]
+    for known in range(4):
+        order = [*(n % 4 for n in range(12)), known, 4]
+        events = [
+            (n * 9000 + at * 10 + rng.uniform(0, 8), tag, "ACT")
+            for n, kind in enumerate(order)
+            for at, tag in sorted(rng.sample(list(enumerate(scripts[kind])), 12))
+        ]
+        log = str(write_log(sorted(events)))
+        assert main(["families", log, "--flood", "13", "--first", "60", "--json", str(out)]) == 0
+        found = json.loads(out.read_text())
+        assert found["family"]["floods"] == [known + 1, known + 5, known + 9]
+        assert found["unseen"] is False
+        assert found["activations"] < 8
+        assert main(["families", log, "--flood", "14", "--first", "60"]) == 0
+        assert "not seen before; nothing like it among the 13 floods before it" in capsys.readouterr().out
+
+
+def test_what_comes_later_does_not_change_how_a_flood_is_named_early(write_log, tmp_path):
+    begun = [(n * 9000 + at * 10, f"A{at}", "ACT") for n in range(4) for at in range(14)]
+    later = [(3 * 9000 + 150 + at, f"B{at}", "ACT") for at in range(40)] + [
+        (50_000 + at, f"C{at}", "ACT") for at in range(20)
+    ]
+    answers = []
+    for events in (begun, sorted(begun + later)):
+        out = tmp_path / "early.json"
+        assert main(["families", str(write_log(events)), "--flood", "4", "--first", "90", "--json", str(out)]) == 0
+        answers.append(json.loads(out.read_text()))
+    assert answers[0] == answers[1]
+    assert answers[0]["family"]["floods"] == [1, 2, 3]
+
+
+def test_a_flood_that_is_not_there_is_refused_with_how_many_there_are(write_log, refused):
+    log = str(write_log([(at * 10, f"A{at}", "ACT") for at in range(14)]))
+    assert "this journal has 1, numbered from 1" in refused("families", log, "--flood", "2")
+    assert "give 1 to 86400 seconds" in refused("families", log, "--flood", "1", "--first", "0")
+
+
 def test_a_journal_without_floods_has_no_families(write_log, capsys):
     assert main(["families", str(write_log([(0, "T", "ACT"), (5, "T", "RTN")])), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["families"] == []

@@ -233,9 +233,20 @@ def test_alarm_events_of_other_skills_are_read_as_json_lines(tmp_path, report):
     assert found["data_quality"]["unpaired"]["orphan_returns"] == 0
 
 
-def test_a_parquet_file_is_read_like_its_csv(tmp_path, report):
-    arrow_csv = pytest.importorskip("pyarrow.csv")
-    parquet = pytest.importorskip("pyarrow.parquet")
+@pytest.mark.parametrize(("columns", "name"), [("Source,Alarm", "util1.AIR_LO"), ("Alarm,Area", "AIR_LO")])
+def test_a_column_called_alarm_names_the_alarm(columns, name, tmp_path, report):
+    log = tmp_path / "plant.csv"
+    cells = {"Source": "util1", "Alarm": "AIR_LO", "Area": "hall"}
+    row = ",".join(cells[column] for column in columns.split(","))
+    other = row.replace("AIR_LO", "SUPPLY_LO")
+    lines = [f"2026-01-05T06:12:0{n}+00:00,{one},ACTIVE,500,Low" for n, one in enumerate((row, other, row))]
+    log.write_text("\n".join([f"Time,{columns},State,Severity,Message", *lines]) + "\n")
+    found = report(log)
+    assert [(one["alarm"], one["count"]) for one in found["top"]] == [(name, 2), (name.replace("AIR", "SUPPLY"), 1)]
+
+
+def test_a_parquet_file_is_read_like_its_csv(tmp_path, report, needed):
+    arrow_csv, parquet = needed("pyarrow.csv"), needed("pyarrow.parquet")
     log = write_csv(tmp_path / "log.csv", cimplicity(), ",")
     parquet.write_table(arrow_csv.read_csv(log), tmp_path / "log.parquet")
     plain, found = report(log), report(tmp_path / "log.parquet")

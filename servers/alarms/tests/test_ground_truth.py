@@ -103,6 +103,16 @@ def test_evidence_points_at_the_rows_of_the_file(tmp_path, report):
         assert "LIC200,PVHI,ACT" in lines[line - 1]
 
 
+def test_one_alarm_for_a_lost_connection_is_found_without_a_burst(tmp_path, report):
+    rows, _ = plant_day(3)
+    for begin, end in ((1000, 1240), (9000, 9060)):
+        rows += life(begin, end, "PLC7", "COMM", "unit 4", "No communication with the packing cell")
+    found = report(written(sorted(rows), tmp_path / "day.csv"))["findings"]
+    (loss,) = [one for one in found if one["kind"] == "communication loss" and one["alarms"] == ["PLC7.COMM"]]
+    assert "2 activations, 300 s in all." in loss["text"]
+    assert (loss["evidence"]["time"], loss["evidence"]["activations"]) == (stamp(1000), 2)
+
+
 def test_two_alarms_that_always_come_together_are_told_as_a_pair(tmp_path, report):
     rows, _ = plant_day(2)
     for number in range(20):

@@ -7,7 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class FaultKind:
-    """One kind of fault: how long it takes to grow from nothing to full, and what it touches."""
+    """One kind of fault: how long it takes to grow from nothing to full, and what it touches.
+
+    Of its alarms the one that comes first stands first.
+    """
 
     description: str
     grows_h: float
@@ -57,6 +60,26 @@ FAULTS = {
         grows_h=0.0,
         signals=("cell1",),
         alarms=("CELL1_COMM",),
+    ),
+    "power_loss": FaultKind(
+        description="The motors lose their supply: pump, belt, cooling water and air stop together",
+        grows_h=0.0,
+        signals=("drive1.speed", "drive1.flow", "pack1.belt_speed", "util1.water_flow", "util1.air_pressure"),
+        alarms=(
+            "MCC1_VOLT_LO",
+            "UPS1_BATTERY",
+            "P101_STOPPED",
+            "C401_STOPPED",
+            "P301_STOPPED",
+            "K501_STOPPED",
+            "C401_CURRENT_LO",
+            "C401_SPEED_LO",
+            "E301_WATER_LO",
+            "P101_FLOW_LO",
+            "P101_DISCH_LO",
+            "E301_TEMP_HI",
+            "AIR_PRESS_LO",
+        ),
     ),
 }
 

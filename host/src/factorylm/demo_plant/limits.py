@@ -20,6 +20,12 @@ class Limit:
     delay_s: float
     severity: int
     text: str
+    source: str = ""
+
+    @property
+    def area(self) -> str:
+        """The area that announces it: its own word, or the area of its signal."""
+        return self.source or (self.signal.split(".")[0] if "." in self.signal else "cell1")
 
 
 LIMITS = (
@@ -47,6 +53,28 @@ LIMITS = (
           severity=500, text="Compressed air pressure low"),
     Limit(name="CELL1_COMM", signal="cell1_lost", side="above", at=0.5, deadband=0, delay_s=3, severity=700,
           text="No communication with the Siemens cell"),
+    Limit(name="MCC1_VOLT_LO", signal="supply_voltage", side="below", at=340, deadband=20, delay_s=0, severity=800,
+          text="Motor control centre undervoltage", source="util1"),
+    Limit(name="UPS1_BATTERY", signal="supply_voltage", side="below", at=320, deadband=20, delay_s=1, severity=600,
+          text="Control supply on battery", source="util1"),
+    Limit(name="P101_STOPPED", signal="supply_voltage", side="below", at=280, deadband=20, delay_s=2, severity=700,
+          text="P-101 drive stopped on undervoltage", source="drive1"),
+    Limit(name="C401_STOPPED", signal="supply_voltage", side="below", at=280, deadband=20, delay_s=2, severity=600,
+          text="C-401 contactor dropped out", source="pack1"),
+    Limit(name="P301_STOPPED", signal="supply_voltage", side="below", at=280, deadband=20, delay_s=3, severity=600,
+          text="P-301 river water pump dropped out", source="util1"),
+    Limit(name="K501_STOPPED", signal="supply_voltage", side="below", at=280, deadband=20, delay_s=3, severity=600,
+          text="K-501 air compressor dropped out", source="util1"),
+    Limit(name="P101_FLOW_LO", signal="drive1.flow", side="below", at=3, deadband=1, delay_s=5, severity=600,
+          text="P-101 flow low"),
+    Limit(name="P101_DISCH_LO", signal="drive1.discharge_pressure", side="below", at=1.5, deadband=0.2, delay_s=5,
+          severity=500, text="P-101 discharge pressure low"),
+    Limit(name="C401_CURRENT_LO", signal="pack1.motor_current", side="below", at=1, deadband=0.3, delay_s=3,
+          severity=300, text="C-401 motor current low"),
+    Limit(name="C401_SPEED_LO", signal="pack1.belt_speed", side="below", at=5, deadband=1, delay_s=5, severity=400,
+          text="C-401 belt speed low"),
+    Limit(name="E301_WATER_LO", signal="util1.water_flow", side="below", at=4, deadband=1, delay_s=5, severity=600,
+          text="E-301 river water flow low"),
 )  # fmt: skip
 
 # What "set into the noise" means for the fault chattering_limit: at the mean, no deadband, no delay
@@ -77,10 +105,9 @@ class Watch:
 
     def _event(self, time: datetime) -> AlarmEvent:
         own = self.limit
-        source = own.signal.split(".")[0] if "." in own.signal else "cell1"
         return AlarmEvent(
             time=time,
-            source=source,
+            source=own.area,
             name=own.name,
             text=own.text,
             severity=own.severity,

@@ -26,6 +26,7 @@ class Pump:
     suction: float = 1.2
     bearing_temperature: float = 46.0
     running: bool = True
+    supplied: bool = True
 
     SHUT_OFF_HEAD = 52.0  # m at rated speed
     STATIC_HEAD = 8.0  # m
@@ -38,11 +39,16 @@ class Pump:
 
     def step(self, dt_s: float, *, ambient: float, wear: float, cavitation: float) -> None:
         """`wear` and `cavitation` run from 0 (healthy) to 1 (failed)."""
-        self.speed = lagged(self.speed, self.setpoint if self.running else 0.0, self.SPEED_TAU_S, dt_s)
+        self.speed = lagged(self.speed, self.setpoint if self.turning else 0.0, self.SPEED_TAU_S, dt_s)
         self.suction = 1.2 - 0.75 * cavitation
         self.flow = lagged(self.flow, self.steady_flow(self.speed) * (1 - 0.18 * cavitation), self.FLOW_TAU_S, dt_s)
         rise = self.BEARING_RISE * self._ratio**2 * (1 + 1.6 * wear)
         self.bearing_temperature = lagged(self.bearing_temperature, ambient + rise, self.BEARING_TAU_S, dt_s)
+
+    @property
+    def turning(self) -> bool:
+        """Switched on, and with a supply."""
+        return self.running and self.supplied
 
     @classmethod
     def steady_flow(cls, speed: float) -> float:
@@ -116,6 +122,7 @@ class Conveyor:
     motor_temperature: float = 55.0
     produced: float = 0.0
     running: bool = True
+    supplied: bool = True
 
     SPEED_TAU_S = 4.0
     MOTOR_TAU_S = 900.0
@@ -123,11 +130,16 @@ class Conveyor:
 
     def step(self, dt_s: float, *, ambient: float, demand: float) -> None:
         """`demand` from 0 to 1 is how full the belt should be."""
-        self.speed = lagged(self.speed, self.setpoint if self.running else 0.0, self.SPEED_TAU_S, dt_s)
+        self.speed = lagged(self.speed, self.setpoint if self.turning else 0.0, self.SPEED_TAU_S, dt_s)
         self.load = lagged(self.load, demand, 120.0, dt_s)
         self.produced += self.speed / 60 * dt_s * self.PIECES_PER_M * self.load
         warm = ambient + 1.05 * self.current**2
         self.motor_temperature = lagged(self.motor_temperature, warm, self.MOTOR_TAU_S, dt_s)
+
+    @property
+    def turning(self) -> bool:
+        """Switched on, and with a supply."""
+        return self.running and self.supplied
 
     @property
     def current(self) -> float:
@@ -142,6 +154,7 @@ class Exchanger:
     product_out: float = 41.0
     water_out: float = 30.0
     water_flow: float = 20.0
+    supplied: bool = True
 
     TRANSFER = 30.0  # kW/K, clean
     PRODUCT_FLOW = 16.0  # m3/h
@@ -149,10 +162,15 @@ class Exchanger:
 
     def step(self, dt_s: float, *, product_in: float, water_in: float, fouling: float) -> None:
         """`fouling` from 0 (clean) to 1 (60 % of the transfer lost)."""
-        moved = self.steady_heat(product_in, water_in, self.water_flow, fouling)
-        product, water = self._capacities(self.water_flow)
+        moved = self.steady_heat(product_in, water_in, self.flowing, fouling)
+        product, water = self._capacities(self.flowing)
         self.product_out = lagged(self.product_out, product_in - moved / product, self.TAU_S, dt_s)
         self.water_out = lagged(self.water_out, water_in + moved / water, self.TAU_S, dt_s)
+
+    @property
+    def flowing(self) -> float:
+        """m3/h of water: what is wanted, or nothing while its pump has no supply."""
+        return self.water_flow if self.supplied else 0.0
 
     @classmethod
     def steady_heat(cls, product_in: float, water_in: float, water_flow: float, fouling: float) -> float:
@@ -168,3 +186,20 @@ class Exchanger:
     def _capacities(cls, water_flow: float) -> tuple[float, float]:
         """kW/K of both streams; water carries 4.18 kJ/(kg K)."""
         return cls.PRODUCT_FLOW / 3.6 * 4.18, max(0.1, water_flow) / 3.6 * 4.18
+
+
+@dataclass
+class AirSupply:
+    """K-501 holds the compressed air; without it the plant's leaks empty the receiver."""
+
+    pressure: float = 6.2
+    supplied: bool = True
+
+    HELD = 6.2  # bar
+    LEAK_TAU_S = 1200.0
+    FILL_TAU_S = 60.0
+
+    def step(self, dt_s: float) -> None:
+        """Consumption is steady."""
+        wanted, tau_s = (self.HELD, self.FILL_TAU_S) if self.supplied else (0.0, self.LEAK_TAU_S)
+        self.pressure = lagged(self.pressure, wanted, tau_s, dt_s)

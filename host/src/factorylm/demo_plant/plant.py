@@ -11,7 +11,7 @@ from factorylm_schema import AlarmEvent, Value
 
 from factorylm.demo_plant.faults import PlantFault, strengths
 from factorylm.demo_plant.limits import Watch, looked, watches
-from factorylm.demo_plant.machines import Conveyor, Exchanger, Pump, Tank, lagged
+from factorylm.demo_plant.machines import AirSupply, Conveyor, Exchanger, Pump, Tank, lagged
 
 STEP_S = 1.0
 _DAY_S = 86_400.0
@@ -30,6 +30,7 @@ class DemoPlant:
     tank: Tank = field(default_factory=Tank)
     conveyor: Conveyor = field(default_factory=Conveyor)
     exchanger: Exchanger = field(default_factory=Exchanger)
+    air: AirSupply = field(default_factory=AirSupply)
     values: dict[str, Value] = field(default_factory=dict)
     events: deque[AlarmEvent] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
     _watches: list[Watch] = field(default_factory=watches)
@@ -92,6 +93,9 @@ class DemoPlant:
 
     def _move(self, faults: dict[str, float]) -> None:
         ambient = self.ambient
+        for machine in (self.pump, self.conveyor, self.exchanger, self.air):
+            machine.supplied = faults["power_loss"] == 0
+        self.air.step(STEP_S)
         self.pump.step(STEP_S, ambient=ambient, wear=faults["bearing_wear"], cavitation=faults["cavitation"])
         measured = self.tank.level + faults["sensor_drift"] * 0.9
         if self._random.random() < 1 / 1200:
@@ -131,7 +135,7 @@ class DemoPlant:
             {
                 "drive1.speed": noisy(pump.speed, 1.0),
                 "drive1.speed_setpoint": pump.setpoint,
-                "drive1.running": pump.running,
+                "drive1.running": pump.turning,
                 "drive1.power": power,
                 "drive1.current": noisy(2.1 + 1.78 * max(0.0, power), 0.03),
                 "drive1.flow": noisy(pump.flow, 0.15),
@@ -147,19 +151,19 @@ class DemoPlant:
                 "cell1.valve_position": noisy(100 * tank.valve, 0.1),
                 "pack1.belt_speed": noisy(belt.speed, 0.05),
                 "pack1.belt_setpoint": belt.setpoint,
-                "pack1.running": belt.running,
+                "pack1.running": belt.turning,
                 "pack1.load": noisy(100 * belt.load, 0.5),
                 "pack1.motor_current": noisy(belt.current, 0.04),
                 "pack1.motor_temperature": noisy(belt.motor_temperature, 0.15),
                 "pack1.pieces": int(belt.produced),
-                "pack1.state": 1 if belt.running else 0,
+                "pack1.state": 1 if belt.turning else 0,
                 "util1.product_in": noisy(self.product_in, 0.05),
                 "util1.product_out": noisy(cooler.product_out, 0.05),
                 "util1.water_in": noisy(self.water_in, 0.05),
                 "util1.water_out": noisy(cooler.water_out, 0.05),
-                "util1.water_flow": noisy(cooler.water_flow, 0.05),
+                "util1.water_flow": noisy(cooler.flowing, 0.05),
                 "util1.water_setpoint": cooler.water_flow,
-                "util1.air_pressure": noisy(6.2 + 0.05 * math.sin(math.tau * self.second / 180), 0.04),
+                "util1.air_pressure": noisy(self.air.pressure + 0.05 * math.sin(math.tau * self.second / 180), 0.04),
                 "util1.ambient": noisy(self.ambient, 0.05),
             }
         )
@@ -175,6 +179,7 @@ class DemoPlant:
             "valve_deviation": abs(self.tank.command - self.tank.valve),
             "level_balance": abs(level - self._balance),
             "cell1_lost": faults["communication_loss"],
+            "supply_voltage": 400.0 * (1 - faults["power_loss"]),
         }
 
 

@@ -8,10 +8,14 @@
 - a skill's listing: `SkillManifest`, `load_manifest`
 - units: `check_unit`
 - errors: the tree in `errors`
+
+What is a pydantic model is loaded when its name is first used, so that a command which only raises these errors starts
+without pydantic.
 """
 
-from factorylm_schema.alarm import AlarmEvent, AlarmState
-from factorylm_schema.diagnosis import Diagnosis, Identity, Rung
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from factorylm_schema.errors import (
     AuditError,
     BadReplyError,
@@ -28,14 +32,18 @@ from factorylm_schema.errors import (
     UnknownNameError,
     WriteRefusedError,
 )
-from factorylm_schema.manifest import SkillManifest, load_manifest
 from factorylm_schema.names import nearest
-from factorylm_schema.plant import Device, Plant, PlantDialect, Tag, WriteLimits
-from factorylm_schema.plant_file import load_plant
 from factorylm_schema.quality import Quality
-from factorylm_schema.reading import Problem, Reading, Value, WriteReceipt
-from factorylm_schema.series import Series, SeriesStatistics
-from factorylm_schema.units import check_unit
+
+if TYPE_CHECKING:
+    from factorylm_schema.alarm import AlarmEvent, AlarmState
+    from factorylm_schema.diagnosis import Diagnosis, Identity, Rung
+    from factorylm_schema.manifest import SkillManifest, load_manifest
+    from factorylm_schema.plant import Device, Plant, PlantDialect, Tag, WriteLimits
+    from factorylm_schema.plant_file import load_plant
+    from factorylm_schema.reading import Problem, Reading, Value, WriteReceipt
+    from factorylm_schema.series import Series, SeriesStatistics
+    from factorylm_schema.units import check_unit
 
 __all__ = [
     "AlarmEvent",
@@ -75,3 +83,29 @@ __all__ = [
     "load_plant",
     "nearest",
 ]
+
+_NAMES_BY_MODULE = {
+    "alarm": "AlarmEvent AlarmState",
+    "diagnosis": "Diagnosis Identity Rung",
+    "manifest": "SkillManifest load_manifest",
+    "plant": "Device Plant PlantDialect Tag WriteLimits",
+    "plant_file": "load_plant",
+    "reading": "Problem Reading Value WriteReceipt",
+    "series": "Series SeriesStatistics",
+    "units": "check_unit",
+}
+_MODULE = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names.split()}
+
+# Hidden from type checkers, for which it would make every misspelt name a good one
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """The name from its module, at its first use."""
+        if name not in _MODULE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{_MODULE[name]}"), name)
+        return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

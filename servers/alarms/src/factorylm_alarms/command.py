@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 from factorylm_schema import BadRequestError, FactoryLMError, UnknownNameError
 
 if TYPE_CHECKING:
+    from factorylm_alarms.floods import Flood
     from factorylm_alarms.journal import Journal
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
@@ -103,8 +104,10 @@ def _add_simulate(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_families(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "example: factorylm-alarms families journal.csv --json families.json"
+    parser.epilog = "example: factorylm-alarms families journal.csv --flood 12 --first 60"
     _add_reading(parser)
+    parser.add_argument("--flood", type=int, metavar="N", help="name flood N early, by the floods before it")
+    parser.add_argument("--first", type=float, default=120.0, metavar="S", help="by its first S seconds (default 120)")
     _add_json(parser)
     parser.set_defaults(run=_families)
 
@@ -211,6 +214,8 @@ def _families(options: argparse.Namespace) -> int:
 
     journal = _read(options)
     floods = find_floods(journal.activations.start, DEFAULT)
+    if options.flood is not None:
+        return _name_early(options, journal, floods)
     result = families_of(journal, floods, limit=5000) if floods else None
     found: dict[str, object] = {"floods": 0, "analysed": 0, "families": []}
     if result is not None:
@@ -223,6 +228,26 @@ def _families(options: argparse.Namespace) -> int:
         _write_json(options.json, found)
     if options.json != "-":
         print(families_text(found))  # noqa: T201
+    return DONE
+
+
+def _name_early(options: argparse.Namespace, journal: "Journal", floods: "list[Flood]") -> int:
+    from factorylm_alarms.early import name_early
+    from factorylm_alarms.report_data import early_json
+    from factorylm_alarms.summary import early_text
+
+    if not 1 <= options.flood <= len(floods):
+        raise BadRequestError(
+            f"there is no flood {options.flood}", hint=f"this journal has {len(floods)}, numbered from 1"
+        )
+    if not 1 <= options.first <= 86_400:
+        raise BadRequestError(f"--first {options.first:g} is no beginning", hint="give 1 to 86400 seconds")
+    found = early_json(journal, name_early(journal, floods, options.flood - 1, within_ms=round(options.first * 1000)))
+    found["first_s"] = options.first
+    if options.json:
+        _write_json(options.json, found)
+    if options.json != "-":
+        print(early_text(found))  # noqa: T201
     return DONE
 
 

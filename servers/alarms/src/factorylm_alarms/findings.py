@@ -13,6 +13,7 @@ from factorylm_alarms.delays import DelayEffect, Intervals, simulate
 from factorylm_alarms.floods import Flood
 from factorylm_alarms.journal import Journal
 from factorylm_alarms.measures import Chatter
+from factorylm_alarms.pairing import Ending
 from factorylm_alarms.relations import Burst, FirstOut, Pair
 from factorylm_alarms.untrusted import visible
 
@@ -27,6 +28,11 @@ SUGGESTED_S = (15, 30, 60)
 MOST_OF_IT = 0.8
 MOST_MISSING = 0.2
 MAX_BURSTS = 10
+LOST = re.compile(
+    r"(?i)(?<![a-z])(comm?s?|comfail|nocomm|communication|bad ?no ?communication|offline|kommunikation\w*|"
+    r"verbindung\w*)(?![a-z])"
+)
+"""Narrower than what a burst may speak of: a link or a timeout alone can be anything."""
 MAX_PAIRS = 10
 MAX_FLOODS = 10
 
@@ -56,6 +62,7 @@ def find_what_matters(
     return [
         *_bad_actors(journal, intervals, ranking, chattering),
         *_lost_connections(journal, bursts),
+        *_announced_losses(journal, ranking, bursts),
         *_flood_openings(journal, floods, first_outs),
         *_stale_alarms(journal, stale),
         *_pairs(journal, pairs),
@@ -173,6 +180,36 @@ def _lost_connections(journal: Journal, bursts: list[Burst]) -> list[Finding]:
             )
         )
     return found
+
+
+def _announced_losses(journal: Journal, ranking: list[tuple[int, int]], bursts: list[Burst]) -> list[Finding]:
+    """A control system with an alarm of its own for a lost connection announces the loss once, without a burst."""
+    told = {alarm for burst in bursts for alarm in burst.alarms}
+    spoken = [
+        (alarm, count)
+        for alarm, count in ranking
+        if alarm not in told and LOST.search(f"{journal.alarms[alarm].name} {journal.alarms[alarm].text}")
+    ]
+    return [_announced_loss(journal, alarm, count) for alarm, count in spoken[:MAX_BURSTS]]
+
+
+def _announced_loss(journal: Journal, alarm: int, count: int) -> Finding:
+    activations, name = journal.activations, journal.alarms[alarm].name
+    own = np.flatnonzero(activations.alarm == alarm)
+    ended = own[activations.ending[own] == Ending.RETURNED]
+    away_s = float((activations.end[ended] - activations.start[ended]).sum()) / 1000
+    open_ones = f", {count - len(ended)} without a return" if count > len(ended) else ""
+    return Finding(
+        kind="communication loss",
+        alarms=(name,),
+        text=f"{visible(name)} speaks of a lost connection: {count} activations, {away_s:.0f} s in all{open_ones}. "
+        "What came over this connection says nothing about that time: no alarm does not mean no trouble.",
+        evidence={
+            "time_ms": int(activations.start[own[0]]),
+            "activations": count,
+            **_row_range(journal, int(activations.row[own[0]]), int(activations.row[own[-1]])),
+        },
+    )
 
 
 def _flood_openings(journal: Journal, floods: list[Flood], first_outs: list[FirstOut]) -> list[Finding]:

@@ -4,7 +4,8 @@ from factorylm_alarms import floods as flood_definitions
 from factorylm_alarms import measures
 from factorylm_alarms.analysis import TOP, Analysis
 from factorylm_alarms.clock import shown_time
-from factorylm_alarms.families import FamilyResult
+from factorylm_alarms.early import EarlyName
+from factorylm_alarms.families import Family, FamilyResult
 from factorylm_alarms.floods import Flood
 from factorylm_alarms.journal import Journal
 
@@ -145,20 +146,38 @@ def families_json(journal: Journal, found: FamilyResult) -> Json:
         "floods": found.total,
         "analysed": len(found.chosen),
         "families": [
-            {
-                "family": number,
-                "size": len(family.floods),
-                "common": [{"alarm": names[alarm], "share_pct": 100 * share} for alarm, share in family.common[:12]],
-                "usual_order": [names[alarm] for alarm in family.order],
-                "follow_order_pct": 100 * family.order_share,
-                "first_alarm": {"alarm": names[family.first[0]], "share_pct": 100 * family.first[1]},
-                "duration_s": dict(zip(("min", "median", "max"), family.duration_s, strict=True)),
-                "example": family.example + 1,
-                "floods": [flood + 1 for flood in family.floods],
-            }
-            for number, family in enumerate(found.families, start=1)
+            {"family": number, **_family_json(names, family)} for number, family in enumerate(found.families, start=1)
         ],
         "note": "floods are numbered from 1 in the list of sliding>=10; the order is evidence, not a cause",
+    }
+
+
+def _family_json(names: list[str], family: Family) -> Json:
+    return {
+        "size": len(family.floods),
+        "common": [{"alarm": names[alarm], "share_pct": 100 * share} for alarm, share in family.common[:12]],
+        "usual_order": [names[alarm] for alarm in family.order],
+        "follow_order_pct": 100 * family.order_share,
+        "first_alarm": {"alarm": names[family.first[0]], "share_pct": 100 * family.first[1]},
+        "duration_s": dict(zip(("min", "median", "max"), family.duration_s, strict=True)),
+        "example": family.example + 1,
+        "floods": [flood + 1 for flood in family.floods],
+    }
+
+
+def early_json(journal: Journal, found: EarlyName) -> Json:
+    """A flood named by its first minutes; `family` is null where it was not seen before."""
+    names = [alarm.name for alarm in journal.alarms]
+    return {
+        "flood": found.flood + 1,
+        "activations": found.alarms,
+        "earlier_floods": found.earlier,
+        "unseen": found.family is None,
+        "family": None if found.family is None else _family_json(names, found.family),
+        "votes": found.votes,
+        "of_alike": found.asked,
+        "nearest": None if found.nearest is None else found.nearest + 1,
+        "note": "by the floods before it alone; floods are numbered from 1 in the list of sliding>=10",
     }
 
 

@@ -92,6 +92,20 @@ def families_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def early_text(found: dict[str, Any]) -> str:
+    """The family a flood seems to become, or that it was not seen before."""
+    begun = f"flood {found['flood']} by its first {found['first_s']:g} s ({found['activations']} activations): "
+    if found["unseen"]:
+        return f"{begun}not seen before; nothing like it among the {found['earlier_floods']} floods before it"
+    family = found["family"]
+    order = " > ".join(visible(name, 30) for name in family["usual_order"])
+    return (
+        f"{begun}like {family['size']} of the {found['earlier_floods']} floods before it ({found['votes']} of the "
+        f"{found['of_alike']} most alike; the nearest is flood {found['nearest']}), usual order {order}, "
+        f"{family['duration_s']['median']:.0f} s long in the middle"
+    )
+
+
 def classify_text(answer: dict[str, Any]) -> str:
     """The class or the honest absence of one."""
     if answer["unseen"]:

@@ -72,9 +72,11 @@ def train_bag(
 
 def out_of_bag(bag: Bag, features: NDArray[np.float32], asset: Ints, cap: float) -> Floats:
     """Each row predicted by the members that never saw its asset."""
-    by_member = np.clip(bag.forest.by_member(features)[:, :, 0], 0.0, cap)
-    unseen = bag.left_out[:, asset].T
-    return np.asarray((by_member * unseen).sum(axis=1) / unseen.sum(axis=1))
+    total = np.zeros(len(features))
+    for number, left_out in enumerate(bag.left_out):
+        unseen = left_out[asset]
+        total[unseen] += np.clip(bag.forest.of_member(number).by_member(features[unseen])[:, 0, 0], 0.0, cap)
+    return np.asarray(total / bag.left_out[:, asset].sum(axis=0))
 
 
 def _booster(recipe: Recipe, smallest_leaf: int, seed: int) -> Any:

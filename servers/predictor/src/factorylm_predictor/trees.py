@@ -1,6 +1,6 @@
 """Decision trees as plain arrays, walked by numpy alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,23 @@ class Forest:
         """Sum of each member's trees: [rows, members, outputs]."""
         parts = [features[i : i + _ROWS_AT_ONCE] for i in range(0, len(features), _ROWS_AT_ONCE)]
         return np.concatenate([self._some(part) for part in parts])
+
+    def of_member(self, number: int) -> "Forest":
+        """The trees of one member alone."""
+        first, last = np.searchsorted(self.member, [number, number + 1])
+        begin, end = np.append(self.start, len(self.left))[[first, last]]
+        nodes, trees = slice(int(begin), int(end)), slice(int(first), int(last))
+        return replace(
+            self,
+            left=self.left[nodes],
+            right=self.right[nodes],
+            feature=self.feature[nodes],
+            threshold=self.threshold[nodes],
+            value=self.value[nodes],
+            start=self.start[trees] - begin.astype(np.uint32),
+            member=np.zeros(int(last - first), np.uint16),
+            base=self.base[number : number + 1],
+        )
 
     def _some(self, features: NDArray[np.float32]) -> Floats:
         node = np.broadcast_to(self.start.astype(np.int64), (len(features), len(self.start))).copy()
