@@ -141,9 +141,11 @@ def _dead_times(u: Floats, error: Callable[[Form], float]) -> tuple[int, ...]:
 
 
 def _forms(u: Floats, rows: int, delays: tuple[int, ...]) -> Iterator[Shape | LagShape]:
-    for degree in (1, 2):
-        for order in (1, 2):
-            yield LagShape(delays=tuple(max(0, d - 1) for d in delays), degree=degree, order=order)
+    # noise makes the linear search take part of a lag for dead time, hence shorter ones are tried too
+    for places in dict.fromkeys(tuple(int(max(0, d - 1) * share) for d in delays) for share in (0.0, 0.5, 1.0)):
+        for degree in (1, 2):
+            for order in (1, 2):
+                yield LagShape(delays=places, degree=degree, order=order)
     for places in dict.fromkeys([delays, (0,) * u.shape[1]]):
         for degree, na, nb in _ORDERS:
             for ridge in _RIDGES if degree > 1 else _RIDGES[:1]:
@@ -175,7 +177,7 @@ def _block(u: Floats, y: Floats, form: Form, number: int) -> tuple[Part, list[Fl
 
 
 def _band(misses: list[Floats], coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
-    """Split conformal half widths by horizon: up to each listed number of rows ahead; never narrower further on."""
+    """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by."""
     longest = max(len(m) for m in misses)
     ends = [e for e in (2, 5, 10, 20, 50, 100, 200) if e < longest] + [longest]
     widths, begin = [], 0
@@ -185,7 +187,8 @@ def _band(misses: list[Floats], coverage: float = 0.9) -> tuple[tuple[int, ...],
         place = min(int(np.ceil((len(pooled) + 1) * coverage)), len(pooled)) - 1
         widths.append(float(pooled[place]) if len(pooled) else 0.0)
         begin = end
-    return tuple(ends), np.maximum.accumulate(np.array(widths))
+    # from the far end, where most errors were counted: a handful of early ones must not widen everything after them
+    return tuple(ends), np.minimum.accumulate(np.array(widths)[::-1])[::-1].copy()
 
 
 def free_run_band(part: Part, u: Floats, y: Floats) -> tuple[float, float, tuple[int, ...], Floats]:

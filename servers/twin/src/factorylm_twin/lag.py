@@ -12,7 +12,7 @@ import numpy as np
 
 from factorylm_twin.arrays import Floats
 
-_MOST_ROWS = 6_000
+_MOST_ROWS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
