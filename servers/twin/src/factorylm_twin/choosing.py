@@ -171,7 +171,7 @@ def _block(u: Floats, y: Floats, form: Form, number: int) -> tuple[Part, list[Fl
     seen[begin:end] = np.nan
     part = fit_form(u, seen, form)
     end = min(end, begin + _MOST_RUN)
-    first = max(begin, 1)
+    first = max(begin, min(START_ROWS, end - 4))  # every start has its rows, as a simulation of new data has
     starts = [first + int(share * (end - first)) for share in (0.0, 0.25, 0.5, 0.75)]
     return part, [free_run(part, u, y, start, end) for start in starts]
 
@@ -179,7 +179,7 @@ def _block(u: Floats, y: Floats, form: Form, number: int) -> tuple[Part, list[Fl
 def _band(misses: list[Floats], coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
     """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by."""
     longest = max(len(m) for m in misses)
-    ends = [e for e in (2, 5, 10, 20, 50, 100, 200) if e < longest] + [longest]
+    ends = [e for e in (2, 5, 10, 20, 50) if e < longest] + [longest]
     widths, begin = [], 0
     for end in ends:
         pooled = np.concatenate([np.abs(m[begin:end]) for m in misses])
