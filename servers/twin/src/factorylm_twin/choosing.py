@@ -1,0 +1,200 @@
+"""Which model: by its free run on a later stretch of the estimation rows, never by one-step error.
+
+The record in time:   | fit here 50 % | choose here 20 % | judge here 15 % | judge here 15 % |
+
+Judged stretches take no part in the choice; each is simulated by a model fitted on everything else.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from factorylm_twin.arrays import Floats
+from factorylm_twin.lag import Lag, LagShape, fit_lag
+from factorylm_twin.narx import Narx, Shape, fit_narx, with_delays
+from factorylm_twin.tables import filled
+from factorylm_twin.tanks import Tanks, fit_tanks
+
+START_ROWS = 50
+_FIT_SHARE, _CHOOSE_SHARE = 0.5, 0.7
+BLOCKS = (0.0, 0.35, 0.7, 0.85, 1.0)
+_JUDGED = 2
+_MOST_FITTED, _MOST_RUN = 20_000, 4_000
+_MOST_TERMS = 250
+_LONGEST_DELAY = 40
+_SIMPLER_IS_BETTER = 1.03
+_WELL_ENOUGH = 0.1  # of the output's spread: the slow search of a grey box is spared then
+_RIDGES = (1e-8, 1e-4, 1e-2)
+TEMPLATES = ("tanks",)
+
+Part = Narx | Lag | Tanks
+Form = Shape | LagShape | str
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A chosen model with what free runs on stretches kept apart said."""
+
+    part: Part
+    siblings: tuple[Part, ...]
+    words: str
+    fit_percent: float
+    rmse: float
+    inner_rmse: float
+    horizons: tuple[int, ...]
+    band: Floats
+
+
+def choose(u: Floats, y: Floats, template: str, say: Say) -> Judged:
+    """The best model of one output; `u` has no gaps, `y` may have."""
+    form, inner = _best_form(u, y, template, say)
+    say(f"judging {words_of(form)}")
+    siblings, misses = zip(*(_block(u, y, form, n) for n in range(len(BLOCKS) - 1)), strict=True)
+    judged = [m[0] for m in misses[-_JUDGED:]]
+    rmse = float(np.sqrt(np.nanmean(np.concatenate(judged) ** 2)))
+    horizons, band = _band([run for runs in misses for run in runs])
+    return Judged(
+        part=fit_form(u, y, form),
+        siblings=siblings,
+        words=words_of(form),
+        fit_percent=100.0 * (1.0 - rmse / _spread(y)),
+        rmse=rmse,
+        inner_rmse=inner,
+        horizons=horizons,
+        band=band,
+    )
+
+
+def fit_form(u: Floats, y: Floats, form: Form) -> Part:
+    """Fit what was chosen."""
+    if isinstance(form, Shape):
+        return fit_narx(u, y, form)
+    if isinstance(form, LagShape):
+        return fit_lag(u, y, form)
+    return fit_tanks(u, y)
+
+
+def words_of(form: Form) -> str:
+    """The form for people."""
+    return "two tanks (grey box) with a correction on simulated states" if isinstance(form, str) else form.words()
+
+
+def free_run(part: Part, u: Floats, y: Floats, begin: int, end: int) -> Floats:
+    """Actual minus simulated from `begin`, started on the rows before it."""
+    start = max(0, min(begin - START_ROWS, len(y) - 1))
+    given = filled(y[start:begin, None])[:, 0] if begin > start else np.array([np.nanmean(y)])
+    found = part.run(u[start:end], given)
+    return np.asarray(y[begin:end] - found[begin - start :])
+
+
+def _spread(y: Floats) -> float:
+    """Of the judged stretches, unless they happen to be quiet."""
+    edge = int(BLOCKS[-1 - _JUDGED] * len(y))
+    return max(float(np.nanstd(y[edge:])), 0.5 * float(np.nanstd(y)))
+
+
+def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, float]:
+    cut, end = int(_FIT_SHARE * len(u)), int(_CHOOSE_SHARE * len(u))
+    end = min(end, cut + _MOST_RUN)
+    first = max(0, cut - _MOST_FITTED)
+    u, y, cut = u[first:end], y[first:end], cut - first
+
+    def error(form: Form) -> float:
+        miss = free_run(fit_form(u[:cut], y[:cut], form), u, y, cut, len(u))
+        return float(np.sqrt(np.nanmean(miss**2)))
+
+    scored: list[tuple[float, int, Form]] = []
+    if template:
+        return template, error(template)
+    say("searching dead times")
+    delays = _dead_times(u, error)
+    for form in _forms(u, cut, delays):
+        scored.append((error(form), form.terms(), form))
+        say(f"{form.words()}: {scored[-1][0]:.4g}")
+    missed = min(s[0] for s in scored) > _WELL_ENOUGH * float(np.nanstd(y))
+    if missed and _looks_like_tanks(u, y):
+        say("trying two tanks")
+        scored.append((error("tanks"), 100, "tanks"))
+    best = min(s[0] for s in scored)
+    good = [s for s in scored if s[0] <= best * _SIMPLER_IS_BETTER]
+    chosen = min(good, key=lambda s: (s[1], s[0]))
+    return chosen[2], chosen[0]
+
+
+def _dead_times(u: Floats, error: Callable[[Form], float]) -> tuple[int, ...]:
+    """One input after the other, coarse then fine, twice, by the free run of a linear model."""
+    longest = min(_LONGEST_DELAY, len(u) // 30)
+    columns = u.shape[1]
+    shape = Shape(na=1, nb=2, delays=(0,) * columns, degree=1, ridge=1e-8)
+    best = error(shape)
+    for step in (4, 1):
+        for i in range(columns):
+            here = shape.delays[i]
+            tried = range(0, longest + 1, step) if step > 1 else range(max(0, here - 3), here + 4)
+            for delay in tried:
+                other = with_delays(shape, (*shape.delays[:i], delay, *shape.delays[i + 1 :]))
+                if (found := error(other)) < best * 0.999:
+                    shape, best = other, found
+    return shape.delays
+
+
+def _forms(u: Floats, rows: int, delays: tuple[int, ...]) -> Iterator[Shape | LagShape]:
+    # noise makes the linear search take part of a lag for dead time, hence shorter ones are tried too
+    for places in dict.fromkeys(tuple(int(max(0, d - 1) * share) for d in delays) for share in (0.0, 0.5, 1.0)):
+        for degree in (1, 2):
+            for order in (1, 2):
+                yield LagShape(delays=places, degree=degree, order=order)
+    for places in dict.fromkeys([delays, (0,) * u.shape[1]]):
+        for degree, na, nb in _ORDERS:
+            for ridge in _RIDGES if degree > 1 else _RIDGES[:1]:
+                shape = Shape(na=na, nb=nb, delays=places, degree=degree, ridge=ridge)
+                if shape.terms() <= min(_MOST_TERMS, rows // 5):
+                    yield shape
+
+
+_ORDERS = [(1, na, nb) for na in (1, 2, 4) for nb in (1, 2, 4, 8)]
+_ORDERS += [(2, na, nb) for na in (1, 2, 4) for nb in (1, 2, 4, 8)]
+_ORDERS += [(3, 1, 2), (3, 2, 2), (3, 3, 3), (3, 4, 4)]
+
+
+def _looks_like_tanks(u: Floats, y: Floats) -> bool:
+    """One pump and one level, neither negative, in a record short enough to search."""
+    return u.shape[1] == 1 and len(y) <= _MOST_RUN and float(u.min()) >= 0 and float(np.nanmin(y)) >= 0
+
+
+def _block(u: Floats, y: Floats, form: Form, number: int) -> tuple[Part, list[Floats]]:
+    """A model fitted without one stretch, and its errors there from several starts; the first is the whole stretch."""
+    begin, end = (int(share * len(y)) for share in BLOCKS[number : number + 2])
+    seen = y.copy()
+    seen[begin:end] = np.nan
+    part = fit_form(u, seen, form)
+    end = min(end, begin + _MOST_RUN)
+    first = max(begin, min(START_ROWS, end - 4))  # every start has its rows, as a simulation of new data has
+    starts = [first + int(share * (end - first)) for share in (0.0, 0.25, 0.5, 0.75)]
+    return part, [free_run(part, u, y, start, end) for start in starts]
+
+
+def _band(misses: list[Floats], coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
+    """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by."""
+    longest = max(len(m) for m in misses)
+    ends = [e for e in (2, 5, 10, 20, 50) if e < longest] + [longest]
+    widths, begin = [], 0
+    for end in ends:
+        pooled = np.concatenate([np.abs(m[begin:end]) for m in misses])
+        pooled = np.sort(pooled[np.isfinite(pooled)])
+        place = min(int(np.ceil((len(pooled) + 1) * coverage)), len(pooled)) - 1
+        widths.append(float(pooled[place]) if len(pooled) else 0.0)
+        begin = end
+    # from the far end, where most errors were counted: a handful of early ones must not widen everything after them
+    return tuple(ends), np.minimum.accumulate(np.array(widths)[::-1])[::-1].copy()
+
+
+def free_run_band(part: Part, u: Floats, y: Floats) -> tuple[float, float, tuple[int, ...], Floats]:
+    """Fit percent, RMSE and band of a model that was not chosen here, from free runs on eight stretches."""
+    size = min(len(y) // 8, _MOST_RUN)
+    misses = [free_run(part, u, y, begin, begin + size) for begin in range(START_ROWS, len(y) - size + 1, size)]
+    rmse = float(np.sqrt(np.nanmean(np.concatenate(misses) ** 2)))
+    horizons, band = _band(misses)
+    return 100.0 * (1.0 - rmse / float(np.nanstd(y))), rmse, horizons, band

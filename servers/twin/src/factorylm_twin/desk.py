@@ -1,0 +1,67 @@
+"""What the server has at hand: files of the allowed folders, and the twins it fitted."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from factorylm_schema.errors import BadRequestError, UnknownNameError
+
+if TYPE_CHECKING:
+    from factorylm_twin.twin import Twin
+
+_MOST_MODELS = 16
+_SUFFIXES = (".csv", ".csv.gz", ".twin")
+
+
+@dataclass
+class Desk:
+    """One server's memory; nothing of it is written to disk."""
+
+    folders: tuple[Path, ...]
+    _twins: "OrderedDict[str, Twin]" = field(default_factory=OrderedDict)
+
+    def path(self, name: str) -> Path:
+        """A file inside the allowed folders; links that lead out of them do not count as inside."""
+        if not self.folders:
+            raise BadRequestError("no file may be opened", hint="the operator starts the server with --data DIR")
+        for folder in self.folders:
+            inside = folder.resolve()
+            path = (inside / name).resolve()
+            if path.is_relative_to(inside) and path.is_file():
+                return path
+        if any((f.resolve() / name).resolve().is_file() for f in self.folders):
+            raise BadRequestError(f"{name[:80]!r} lies outside the data folder", hint="name a file inside it")
+        raise UnknownNameError("file", name[:200], self.files())
+
+    def files(self) -> list[str]:
+        """Data and model files of the allowed folders."""
+        found: list[str] = []
+        for folder in self.folders:
+            inside = folder.resolve()
+            files = (p for p in sorted(inside.rglob("*")) if p.name.lower().endswith(_SUFFIXES) and p.is_file())
+            found.extend(str(path.relative_to(inside)) for path in files)
+        return found
+
+    def keep(self, twin: "Twin", identity: str) -> str:
+        """Keep a fitted twin; returns its handle."""
+        handle = f"twin:{identity}"
+        self._twins[handle] = twin
+        while len(self._twins) > _MOST_MODELS:
+            self._twins.popitem(last=False)
+        return handle
+
+    def twin(self, name: str) -> "Twin":
+        """A twin by handle or file."""
+        if name.startswith("twin:"):
+            if name not in self._twins:
+                hint = "the server keeps the latest models until it ends; fit again"
+                raise UnknownNameError("model", name, self._twins, hint=hint)
+            return self._twins[name]
+        from factorylm_twin.model_file import load_twin
+
+        return load_twin(self.path(name))[0]
+
+    def twins(self) -> list[str]:
+        """Handles of the fitted twins."""
+        return list(self._twins)

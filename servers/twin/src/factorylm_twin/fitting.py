@@ -1,0 +1,126 @@
+"""From a record to a graded twin, or to one that refuses and says why."""
+
+import numpy as np
+
+from factorylm_twin.arrays import Floats
+from factorylm_twin.choosing import TEMPLATES, Judged, Say, choose, free_run_band
+from factorylm_twin.datacheck import unfit, unfit_inputs
+from factorylm_twin.moves import Gain, gain_by_moves, lag_of
+from factorylm_twin.tables import Record, filled
+from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
+
+_GRADES = ((80.0, "A"), (60.0, "B"), (40.0, "C"))
+_SURE_GAIN = 0.3
+_KEPT_ROWS = 200
+
+
+def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin:
+    """The twin of this record; never raises over data that can be read."""
+    controlled = bool(record.wanted.setpoint or record.wanted.mode)
+    reason = unfit(record) or ("" if controlled else unfit_inputs(record)) or _template_misfit(record, template)
+    u, y = filled(record.u), np.where(np.isfinite(record.u).all(axis=1, keepdims=True), record.y, np.nan)
+    outputs = []
+    for j, name in enumerate(record.wanted.outputs):
+        if reason:
+            outputs.append(_refused(name, reason))
+        elif controlled:
+            outputs.append(_by_moves(record, j))
+        else:
+            outputs.append(_by_free_run(name, choose(u, y[:, j], template, say)))
+    return Twin(
+        wanted=record.wanted,
+        step=record.step,
+        time_unit=record.time_unit,
+        rows=len(u),
+        outputs=tuple(outputs),
+        envelope=envelope_of(record.u),
+        last_u=u[-_KEPT_ROWS:],
+        last_y=filled(record.y)[-_KEPT_ROWS:],
+        reason=reason,
+    )
+
+
+def _template_misfit(record: Record, template: str) -> str:
+    if template and template not in TEMPLATES:
+        return f"unknown_template: {template}; there is {', '.join(TEMPLATES)}"
+    if template and (record.u.shape[1] != 1 or float(np.nanmin(record.y)) < 0):
+        return f"template_misfit: {template} has one input (the pump) and levels that are never negative"
+    return ""
+
+
+def _refused(name: str, reason: str, words: str = "none") -> OutputModel:
+    return OutputModel(
+        name=name,
+        part=None,
+        siblings=(),
+        words=words,
+        grade=REFUSED,
+        reason=reason,
+        fit_percent=float("-inf"),
+        rmse=float("inf"),
+        horizons=(1,),
+        band=np.array([np.inf]),
+        input_refusals=(),
+        gain_low=np.array([]),
+        gain_high=np.array([]),
+    )
+
+
+def _by_free_run(name: str, judged: Judged) -> OutputModel:
+    grade = next((letter for least, letter in _GRADES if judged.fit_percent >= least), REFUSED)
+    reason = ""
+    if grade == REFUSED:
+        reason = (
+            f"poor_free_run: left alone on held-out rows the best model ({judged.words}) explains "
+            f"{max(judged.fit_percent, 0):.0f} % of {name}; 40 % are needed. "
+            "Add an input that moves it, or more excited rows"
+        )
+    return OutputModel(
+        name=name,
+        part=judged.part,
+        siblings=judged.siblings,
+        words=judged.words,
+        grade=grade,
+        reason=reason,
+        fit_percent=judged.fit_percent,
+        rmse=judged.rmse,
+        horizons=judged.horizons,
+        band=judged.band,
+        input_refusals=(),
+        gain_low=np.array([]),
+        gain_high=np.array([]),
+    )
+
+
+def _by_moves(record: Record, output: int) -> OutputModel:
+    """Gains from the operator's moves; a free run over a disturbed loop is no fair judge of them."""
+    name = record.wanted.outputs[output]
+    gains = [gain_by_moves(record, i, output) for i in range(len(record.wanted.inputs))]
+    told = [g for g in gains if not g.refused]
+    if not told:
+        return _refused(name, gains[0].refused)
+    part = lag_of(record, gains, output)
+    fit, rmse, horizons, band = free_run_band(part, filled(record.u), record.y[:, output])
+    return OutputModel(
+        name=name,
+        part=part,
+        siblings=(),
+        words=f"gain by moves of the set-point or by hand, lag {part.times.max():.3g} rows",
+        grade="B" if all(_half(g) <= _SURE_GAIN for g in told) else "C",
+        reason="",
+        fit_percent=fit,
+        rmse=rmse,
+        horizons=horizons,
+        band=band,
+        input_refusals=tuple(g.refused for g in gains),
+        gain_low=_array([g.low for g in gains]),
+        gain_high=_array([g.high for g in gains]),
+    )
+
+
+def _half(gain: Gain) -> float:
+    return (gain.high - gain.low) / 2 / abs(gain.value)
+
+
+def _array(values: list[float]) -> Floats:
+    return np.array(values, dtype=np.float64)

@@ -1,0 +1,82 @@
+"""Simulated plants with known truth."""
+
+import csv
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from factorylm_twin import learn
+from factorylm_twin.tables import Wanted, record_of
+
+Columns = dict[str, np.ndarray]
+Learn = Callable[..., object]
+
+
+def steps(rng: np.random.Generator, rows: int, low: float, high: float, hold: int) -> np.ndarray:
+    """An operator's moves: levels held for a while."""
+    return np.repeat(rng.uniform(low, high, rows // hold + 1), hold)[:rows]
+
+
+def first_order(u: np.ndarray, gain: float, time: float, delay: int, offset: float) -> np.ndarray:
+    """gain / (time s + 1) after a dead time, exact between rows."""
+    keep, y = np.exp(-1 / time), np.empty(len(u))
+    y[0] = offset + gain * u[0]
+    for k in range(1, len(u)):
+        y[k] = keep * y[k - 1] + (1 - keep) * (offset + gain * u[max(0, k - 1 - delay)])
+    return y
+
+
+@pytest.fixture(scope="session")
+def pump() -> Columns:
+    """speed drives flow: gain 0.08, time constant 6 rows, dead time 3 rows, noise 0.2."""
+    rng = np.random.default_rng(3)
+    speed = steps(rng, 1200, 1000, 1400, 40)
+    flow = first_order(speed, 0.08, 6.0, 3, -20.0) + rng.normal(0, 0.2, 1200)
+    return {"speed": speed, "flow": flow}
+
+
+@pytest.fixture(scope="session")
+def loop() -> Callable[..., Columns]:
+    """A plant of gain 2 held by a PI controller; the set-point moves by `moves` every 300 rows."""
+
+    def made(moves: float, seed: int = 1, rows: int = 4800) -> Columns:
+        rng = np.random.default_rng(seed)
+        sp = 5.0 + moves * np.where((np.arange(rows) // 600) % 2 == 0, 1.0, -1.0)
+        u, y, disturbance, total = np.zeros(rows), np.zeros(rows), 0.0, 0.0
+        for k in range(rows):
+            disturbance = 0.98 * disturbance + rng.normal(0, 0.015)
+            if k:
+                y[k] = 0.9 * y[k - 1] + 0.2 * u[k - 1] + disturbance + rng.normal(0, 0.01)
+            total += 0.02 * (sp[k] - y[k])
+            u[k] = 0.5 * (sp[k] - y[k]) + total
+        return {"valve": u, "level": y, "wanted": sp, "mode": np.full(rows, 1)}
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def learned() -> Learn:
+    def learn_from(columns: Columns, inputs: Sequence[str], outputs: Sequence[str], **more: str):
+        texts = {name: [repr(float(v)) for v in values] for name, values in columns.items()}
+        return learn(record_of(texts, Wanted(inputs=tuple(inputs), outputs=tuple(outputs), **more), "test.csv"))
+
+    return learn_from
+
+
+@pytest.fixture(scope="session")
+def pump_twin(pump, learned):
+    return learned(pump, ["speed"], ["flow"])
+
+
+@pytest.fixture(scope="session")
+def write_csv() -> Callable[[Path, Columns], Path]:
+    def write(path: Path, columns: Columns) -> Path:
+        with path.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream)
+            writer.writerow(columns)
+            rows = zip(*columns.values(), strict=True)
+            writer.writerows([["" if v != v else v for v in row] for row in rows])
+        return path
+
+    return write
