@@ -8,13 +8,12 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import yaml
 from factorylm_registry.listing import OFFICIAL_META
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-OPENAPI = yaml.safe_load((files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.yaml").read_text())
+OPENAPI = json.loads((files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.json").read_text())
 
 
 def conforms(answer, schema):
@@ -235,14 +234,18 @@ def test_no_question_makes_the_service_fail(client, parameters):
     assert client.get("/v0.1/servers", params=parameters).status_code in (200, 400)
 
 
+def test_the_official_document_is_served(client):
+    assert client.get("/openapi.json").json() == OPENAPI
+
+
 def test_schemathesis_finds_no_deviation_on_the_read_side(registry, release, serve, tmp_path: Path):
     program = shutil.which("schemathesis", path=Path(sys.executable).parent)
     if program is None:
         pytest.skip("needs schemathesis: pip install schemathesis")
     for version in ("1.0.0", "1.1.0"):
         registry.store.publish(release("com.example/my-server", version))
-    document = tmp_path / "openapi.yaml"
-    document.write_text(yaml.safe_dump({key: value for key, value in OPENAPI.items() if key != "$id"}))
+    document = tmp_path / "openapi.json"
+    document.write_text(json.dumps({key: value for key, value in OPENAPI.items() if key != "$id"}))
     with serve(registry) as address:
         command = [program, "run", str(document), "--url", address, "--include-method", "GET", "--max-examples", "15"]
         command += ["--checks", "response_schema_conformance,content_type_conformance,not_a_server_error"]

@@ -123,8 +123,8 @@ class Api:
         return ok(request, {"version": "0.1.0", "api": "v0.1", "key": str(self.registry.signer.verifier)})
 
     def openapi(self, _: Request) -> Response:
-        text = (files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.yaml").read_bytes()
-        return Response(text, media_type="application/yaml")
+        text = (files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.json").read_bytes()
+        return Response(text, media_type="application/json")
 
     def _publisher(self, request: Request) -> Any:
         return self.registry.door.publisher(request.headers.get("authorization", ""))
@@ -165,7 +165,7 @@ def _api_routes(api: Api) -> list[Route]:
         Route("/evidence/{name:path}/versions/{version}", api.evidence),
         Route("/log/checkpoint", api.checkpoint),
         Route("/log/tile/{level}/{path:path}", api.tile),
-        Route("/openapi.yaml", api.openapi),
+        Route("/openapi.json", api.openapi),
     ]
 
 
