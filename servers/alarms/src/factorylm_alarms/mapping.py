@@ -22,15 +22,10 @@ from factorylm_alarms.stamps import number_unit
 
 ROLE_WORDS = {
     "time": "timestamp time datetime ts eventtime stamp zeitstempel zeit date datum horodatage fecha".split(),
-<<<<<<< HEAD
-    "source": "source tag tagname sourcename point quelle variable module item object name alarmname".split(),
-    "condition": "alarm alarmid condition alarmtype type subcondition zustand conditionname block limit".split(),
-=======
     "source": "source tag tagname sourcename point quelle variable module item object name alarmname alarm "
     "alarmid".split(),
     "condition": "condition conditionname alarm alarmname alarmid alarmcode alarmtype type subcondition zustand block "
     "limit".split(),
->>>>>>> analysts
     "event": "event action state status ereignis eventtype alarmstate alarmevent change".split(),
     "area": "area unit console plant plantarea anlage bereich station operatorposition".split(),
     "priority": "priority severity prio priorität level".split(),
