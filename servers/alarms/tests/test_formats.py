@@ -233,10 +233,13 @@ def test_alarm_events_of_other_skills_are_read_as_json_lines(tmp_path, report):
     assert found["data_quality"]["unpaired"]["orphan_returns"] == 0
 
 
-@pytest.mark.parametrize(("columns", "name"), [("Source,Alarm", "util1.AIR_LO"), ("Alarm,Area", "AIR_LO")])
+@pytest.mark.parametrize(
+    ("columns", "name"),
+    [("Source,Alarm", "util1.AIR_LO"), ("Source,Alarm Name", "util1.AIR_LO"), ("Alarm,Area", "AIR_LO")],
+)
 def test_a_column_called_alarm_names_the_alarm(columns, name, tmp_path, report):
     log = tmp_path / "plant.csv"
-    cells = {"Source": "util1", "Alarm": "AIR_LO", "Area": "hall"}
+    cells = {"Source": "util1", "Alarm": "AIR_LO", "Alarm Name": "AIR_LO", "Area": "hall"}
     row = ",".join(cells[column] for column in columns.split(","))
     other = row.replace("AIR_LO", "SUPPLY_LO")
     lines = [f"2026-01-05T06:12:0{n}+00:00,{one},ACTIVE,500,Low" for n, one in enumerate((row, other, row))]
