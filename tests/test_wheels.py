@@ -81,7 +81,7 @@ async def assert_answers_over_stdio(member: Member, installed: Installed, enviro
     async with Client(stdio_client(server)) as client:
         tools = {tool.name for tool in (await client.list_tools()).tools}
         assert tools
-        assert all(name.startswith(member.name.removeprefix("factorylm-")) for name in tools)
+        assert all(name.startswith(tuple(member.skills)) for name in tools)
         if is_protocol_skill(member):
             listed = await client.call_tool(f"{member.name.removeprefix('factorylm-')}_list_tags", {"limit": 3})
             assert not listed.is_error

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from factorylm_router.errors import ConfigError
@@ -236,11 +237,11 @@ class Cable:
 @pytest.mark.parametrize("engine", ["redis", "postgres"])
 async def test_an_engine_that_goes_away_stops_nothing_and_loses_no_row(engine: str, tmp_path: Path):
     name = f"flm_test_{secrets.token_hex(4)}"
-    async with Cable(6379 if engine == "redis" else 5432) as cable:
-        urls = {
-            "redis": f"redis://127.0.0.1:{cable.port}/0?prefix={name}",
-            "postgres": f"postgresql://root@127.0.0.1:{cable.port}/test?schema={name}",
-        }
+    own = {"redis": f"{REDIS}?prefix={name}", "postgres": f"{POSTGRES}?schema={name}"}
+    port = urlsplit(own[engine]).port
+    assert port
+    async with Cable(port) as cable:
+        urls = {kind: url.replace(f":{port}/", f":{cable.port}/") for kind, url in own.items()}
         state: Any = open_state(urls[engine], tmp_path / "spool")
         try:
             await state.open()

@@ -28,7 +28,9 @@ def main() -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """One command."""
+    """One command; options alone serve the history, as every skill's command does."""
+    if argv[:1] in (["--data"], ["--http"]):
+        argv = ["serve", *argv]
     if argv[:1] == ["serve"]:
         from factorylm_skill import run_skill
 
