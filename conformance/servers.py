@@ -31,7 +31,8 @@ def serve_fixture() -> Iterator[str]:
 def serve_skill(name: str) -> Iterator[str]:
     """The URL of a skill, simulated where it speaks to devices, with every tool it can offer."""
     (entry,) = entry_points(group="factorylm.skills", name=name)
-    script = Path(sys.executable).with_name(f"factorylm-{name}")
+    # a skill's command is called like the package that brings it: the edge gateway brings the history
+    script = Path(sys.executable).with_name(entry.dist.name if entry.dist else f"factorylm-{name}")
     port = free_port()
     with tempfile.TemporaryDirectory() as folder:
         if isinstance(entry.load(), ProtocolSkill):
