@@ -12,7 +12,7 @@ from factorylm_registry.quality.wire import SilentError, Wire, start
 
 UNKNOWN = "surely_unknown"
 _KEPT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LANG")
-_NONSENSE = (b"{", b"[]", b'{"jsonrpc": "2.0", "id": 7, "method": "no/such"}', b"\xff\xfe", b'{"id": {}}')
+_NONSENSE = (b"{", b"[]", b'{"jsonrpc": "2.0", "id": "nonsense", "method": "no/such"}', b"\xff\xfe", b'{"id": {}}')
 
 
 def watch(command: Sequence[str], python: str) -> Seen:
