@@ -74,8 +74,8 @@ class Accounts(Protocol):
         """Where a key is in use."""
         ...
 
-    def is_retired(self, holder: str) -> bool:
-        """Whether any namespace retired it."""
+    def retired_in(self, holder: str) -> set[str]:
+        """The namespaces that retired a key: what one owner retires stays good for others."""
         ...
 
     def audit(self, namespace: str) -> list[tuple[int, bytes]]:

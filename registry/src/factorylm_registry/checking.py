@@ -77,7 +77,9 @@ def table_lines(judged: Sequence[dict[str, Any]]) -> list[str]:
     """A Markdown table of judgements as `check --json` writes them, aligned for a terminal."""
     rows = [_HEAD, *map(_row, judged)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
-    lines = ["| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) + " |" for row in rows]
+    lines = [
+        "| " + " | ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 

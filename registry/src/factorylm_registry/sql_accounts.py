@@ -51,9 +51,9 @@ class SqlAccounts:
         with self.database.reading():
             return self._keys("holder = ? AND until = ''", holder)
 
-    def is_retired(self, holder: str) -> bool:
+    def retired_in(self, holder: str) -> set[str]:
         with self.database.reading():
-            return bool(self.database.rows("SELECT 1 FROM keys WHERE holder = ? AND until <> '' LIMIT 1", holder))
+            return {one.namespace for one in self._keys("holder = ? AND until <> ''", holder)}
 
     def audit(self, namespace: str) -> list[tuple[int, bytes]]:
         sql = "SELECT position, entry FROM log_entries WHERE name = ? OR name LIKE ? ORDER BY position"

@@ -41,7 +41,13 @@ class SqlStore:
             self._insert(int(number), release, at, leads=leads)
             append_entry(
                 self.database,
-                "listed", name, version, release.by, at, server=digest_of(release.server), ours=digest_of(release.ours)
+                "listed",
+                name,
+                version,
+                release.by,
+                at,
+                server=digest_of(release.server),
+                ours=digest_of(release.ours),
             )
         return self.version(name, version, include_deleted=True)
 
