@@ -82,9 +82,18 @@ class Author:
     def publish(self, document: dict[str, Any]) -> Any:
         return self.client.post("/v0.1/publish", json=document, headers=self.log_in())
 
+    def post(self, path: str, **body: Any) -> Any:
+        return self.client.post(path, json=body, headers=self.log_in())
+
 
 def document(name: str = "com.example/pump", version: str = "1.0.0", **more: Any) -> dict[str, Any]:
     return {"name": name, "description": f"Reads {name}", "version": version, **more}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Licences, counts and remembered heads of a test are its own."""
+    monkeypatch.setenv("FACTORYLM_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
