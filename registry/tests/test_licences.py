@@ -1,36 +1,22 @@
 """Subscriptions: a licence holds offline, for one skill, a while longer than it says; use is counted with consent."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from factorylm_registry.command import main
-from factorylm_registry.installing import plan_install
 from factorylm_registry.licences import KIND, Terms, issue_licence, licence_id, verify_licence
 from factorylm_registry.licensing import keep_licence
-from factorylm_registry.publishers import key_record
-from factorylm_registry.publishing import AuthorAccount
-from factorylm_registry.quality.environment import build_wheel
-from factorylm_registry.quality.judging import manifest_of
 from factorylm_registry.refusals import RefusedError, UntrustedError
 from factorylm_registry.registry import now
-from factorylm_registry.scaffold import new_skill
 from factorylm_registry.signatures import Signer
-from factorylm_registry.sources import HttpSource, open_source
+from factorylm_registry.sources import open_source
 from factorylm_registry.static_index import write_index
 from factorylm_registry.usage import Meter
-from factorylm_registry.wheels import wheel_in
 
 NAME = "com.example/pumpcare"
-
-
-@pytest.fixture
-def signer():
-    return Signer("example.com", Ed25519PrivateKey.generate())
 
 
 @pytest.fixture
@@ -94,57 +80,6 @@ def test_a_licence_that_was_touched_is_refused(terms, signer):
             verify_licence(one, NAME, [signer.verifier], terms.begin)
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A new skill whose listing is a subscription."""
-    made = new_skill("pumpcare", "com.example", tmp_path_factory.mktemp("new"))
-    text = (made / "skill.toml").read_text().replace('"free"', '"subscription"')
-    (made / "skill.toml").write_text(text)
-    return made
-
-
-@pytest.fixture(scope="module")
-def wheel(folder, tmp_path_factory):
-    return wheel_in(build_wheel(folder, tmp_path_factory.mktemp("built")))
-
-
-@dataclass
-class Shop:
-    """A registry that serves, with a listed skill, its publisher and what a customer needs."""
-
-    registry: Any
-    address: str
-    publisher: Signer
-    account: AuthorAccount
-
-    def plan(self, source: Any = None, **more: Any) -> Any:
-        asked = {"at": self.registry.clock(), **more}
-        return plan_install(source or HttpSource(self.address), self.registry.signer.verifier, NAME, **asked)
-
-    def licence(self, days: int = 30, **changed: Any) -> str:
-        begin = self.registry.clock()
-        made = Terms(
-            skill=NAME, holder="Plant 7", begin=begin, until=begin + timedelta(days=days), entitlements={"tags": 500}
-        )
-        return issue_licence(replace(made, **changed), self.publisher)
-
-    def revoke(self, text: str) -> None:
-        path = "/v0.1/servers/com.example%2Fpumpcare/licences/revoked"
-        self.registry.clock.pass_(seconds=1)
-        self.account.change("POST", path, {"licence": licence_id(text), "reason": "unpaid"})
-
-
-@pytest.fixture
-def shop(registry, domains, signer, serve, wheel, tmp_path):
-    domains.shown["example.com", "http"] = [key_record(signer.verifier.key)]
-    manifest, _ = manifest_of(wheel, None, tmp_path)
-    head = {"sha256": wheel.sha256, "tier": "gold", "judged_at": "2026-03-01", "judge": "tests", "tools": "sha256:1"}
-    with serve(registry) as address:
-        account = AuthorAccount(service=HttpSource(address), signer=signer, clock=registry.clock)
-        account.publish(wheel, manifest, {**head, "figures": {}, "rules": []})
-        yield Shop(registry, address, signer, account)
-
-
 def test_a_subscription_is_planned_with_a_licence_alone(shop):
     with pytest.raises(RefusedError, match=r"needs a licence.*Ask example\.com.*--licence FILE"):
         shop.plan()
@@ -184,17 +119,6 @@ def test_a_listing_on_request_names_whom_to_ask(shop):
     shop.registry.store.annotate(NAME, "0.1.0", {"listing": "custom"}, shop.registry.clock(), "tests")
     with pytest.raises(RefusedError, match=r"on request.*Contact example\.com"):
         shop.plan()
-
-
-@pytest.fixture
-def said(capsys):
-    def run(*arguments: object) -> tuple[int, str]:
-        capsys.readouterr()
-        code = main([str(one) for one in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
-
-    return run
 
 
 def test_the_commands_grant_a_licence_and_say_what_is_wrong(said, tmp_path):
