@@ -274,5 +274,5 @@ def shop(
     head = {"sha256": wheel.sha256, "tier": "gold", "judged_at": "2026-03-01", "judge": "tests", "tools": "sha256:1"}
     with serve(registry) as address:
         account = AuthorAccount(service=HttpSource(address), signer=signer, clock=registry.clock)
-        account.publish(wheel, manifest, {**head, "figures": {}, "rules": []})
+        account.publish(wheel, manifest, {**head, "figures": {}, "tool_costs": {}, "rules": []})
         yield Shop(registry, address, signer, account)

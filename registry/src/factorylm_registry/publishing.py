@@ -91,7 +91,7 @@ def release_document(wheel: Wheel, manifest: SkillManifest, found: dict[str, Any
         "tools": found["tools"],
         "check": summary_of(found),
         "kind": manifest.kind,
-        "categories": manifest.categories,
+        "categories": [*manifest.categories, *([manifest.protocol] if manifest.protocol else [])],
         "safety": manifest.safety,
         "listing": manifest.listing,
         "schemes": manifest.schemes,
