@@ -163,6 +163,8 @@ def test_a_published_version_is_neither_replaced_nor_erased(client, author, serv
     [
         ({"version": "^1.0"}, "version", "range"),
         ({"version": "latest"}, "version", "range"),
+        ({"version": ".."}, "version", "begin with"),
+        ({"version": "1/../../x"}, "version", "letters, digits"),
         ({"description": "x" * 101}, "description", "too long"),
         ({"status": "active"}, "status", "not a field"),
         ({"name": "com.example./pump"}, "name", "begin and end"),
