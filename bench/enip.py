@@ -26,10 +26,10 @@ from multiprocessing.connection import Connection
 
 from factorylm_enip.address import parse
 from factorylm_enip.driver import EnipDriver
+from factorylm_enip.endpoint import parse_url
 from factorylm_enip.line import CheckedSocket, Deadline
 from factorylm_enip.memory import Memory
 from factorylm_enip.plan import Want, plan
-from factorylm_enip.route import parse_route
 from factorylm_enip.session import Session
 from factorylm_enip.simulated_controller import Controller
 from factorylm_enip.simulated_wire import Wire
@@ -169,7 +169,7 @@ class OurPackets:
     """The driver's packets with all their checks, and no readings made of what they bring."""
 
     def __init__(self, port: int, addresses: Sequence[str]) -> None:
-        self._session = Session(parse_route(f"enip://127.0.0.1:{port}/0"), Deadline())
+        self._session = Session(parse_url(f"enip://127.0.0.1:{port}/0"), Deadline())
         self._deadline_in(20)
         self._session.start()
         places = [parse(text) for text in addresses]
