@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from factorylm_edge.data_folder import DataFolder
 from factorylm_edge.folding import BUCKET
-from factorylm_edge.gateway import DataFolder
 from factorylm_edge.history import HistoryError, Retention
 from factorylm_edge.recorder import Recorder
 from factorylm_edge.rescue import open_history
