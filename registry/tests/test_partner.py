@@ -103,7 +103,7 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
         assert code == 0, text
         for sentence in (
             f"level community, tier {tier}",
-            "signed the log's head: 1 entries",
+            "signed the log's head: 2 entries",
             "example.com, whose key the registry saw, signed this wheel",
             "factorylm.registry countersigned it",
             "writes:   none",
@@ -137,7 +137,7 @@ def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, se
         code, text = said("install", "com.example/pumpcare", *trusted, *into)
         assert code == 0, text
         assert tool_names(place.python) == "0.1.0 pumpcare_forecast"
-        assert said("log", *data_of(registry))[1] == "3 entries, every one as it was logged\n"
+        assert said("log", *data_of(registry))[1] == "5 entries, every one as it was logged\n"
 
 
 def data_of(registry) -> list[object]:

@@ -204,6 +204,7 @@ while line := sys.stdin.readline():
         ({"before": "sys.exit('no device')"}, {"answered": False}),
         ({"nonsense": "sys.exit(3)"}, {"survived_nonsense": False, "ended_on_eof": False}),
         ({"changes": "{calls}"}, {"changed": True}),
+        ({"count": "3"}, {"count": 3}),  # its answer to nonsense is not taken for the seventh answer
         ({"count": "500"}, {"count": 500}),
         ({"refuses": "False"}, {"refused": False}),
         ({"after": "import time; time.sleep(9)"}, {"ended_on_eof": False}),

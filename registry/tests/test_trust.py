@@ -158,9 +158,9 @@ def test_tiles_and_entries_served_give_the_signed_root(client, author, server_js
     for number in range(5):
         author.publish(server_json(f"com.example/n{number}x"))
     head = checkpoint_from(client.get("/log/checkpoint").text, registry.signer.verifier)
-    tile = client.get("/log/tile/0/000.p/5").content
+    tile = client.get("/log/tile/0/000.p/6").content
     leaves = [tile[at : at + 32] for at in range(0, len(tile), 32)]
-    bundle, entries = io.BytesIO(client.get("/log/tile/entries/000.p/5").content), []
+    bundle, entries = io.BytesIO(client.get("/log/tile/entries/000.p/6").content), []
     while length := bundle.read(2):
         entries.append(bundle.read(int.from_bytes(length, "big")))
     assert [leaf_hash(entry) for entry in entries] == leaves
@@ -168,7 +168,7 @@ def test_tiles_and_entries_served_give_the_signed_root(client, author, server_js
     for size, leaf in enumerate(leaves):
         for level, position, made in completed_nodes(size, leaf, lambda *at: nodes[at]):
             nodes[level, position] = made
-    assert root_hash(5, lambda *at: nodes[at]) == head.root
+    assert root_hash(6, lambda *at: nodes[at]) == head.root
 
 
 def test_an_envelope_signed_by_another_key_or_altered_is_rejected():

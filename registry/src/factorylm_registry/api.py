@@ -142,10 +142,11 @@ class ServiceOptions:
 
 def registry_app(registry: Registry, options: ServiceOptions | None = None) -> Starlette:
     """The whole service."""
+    from factorylm_registry.account_api import account_routes
     from factorylm_registry.page import page_routes
 
     options = options or ServiceOptions()
-    routes = [*_api_routes(Api(registry)), *page_routes(registry)]
+    routes = [*account_routes(registry), *_api_routes(Api(registry)), *page_routes(registry)]
     limiter = Limiter(options.per_second)
     middleware = [
         Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
@@ -190,7 +191,10 @@ def _versioned(api: Api, prefix: str) -> list[Route]:
 def _known_method(prove: Callable[[Request], Any]) -> Callable[[Request], Any]:
     async def checked(request: Request) -> Any:
         if request.path_params["method"] not in ("dns", "http"):
-            raise NotListedError("there is no such way to log in", hint="/auth/dns and /auth/http are there")
+            raise NotListedError(
+                "there is no such way to log in",
+                hint="/auth/dns, /auth/http, /auth/key and /auth/github-oidc are there",
+            )
         return await prove(request)
 
     return checked

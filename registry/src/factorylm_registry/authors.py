@@ -1,4 +1,4 @@
-"""The commands of a skill's author: new, check, document, publish, deprecate, yank."""
+"""The commands of a skill's author beside `check`: new, document, publish, deprecate, yank."""
 
 import argparse
 import json
@@ -6,10 +6,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from factorylm_registry.checking import installer_options
 from factorylm_registry.documents import documents_of
 from factorylm_registry.publishers import key_record
 from factorylm_registry.publishing import AuthorAccount
-from factorylm_registry.quality import RULES, Judgement, Outcome, Rule, Tier, judge
+from factorylm_registry.quality import judge
 from factorylm_registry.quality.environment import build_wheel
 from factorylm_registry.quality.judging import manifest_of
 from factorylm_registry.refusals import BadQuestionError
@@ -27,12 +28,6 @@ def add_commands(commands: Any) -> None:
     new.add_argument("name", metavar="NAME")
     new.add_argument("--namespace", default="com.example", help="your domain reversed (default com.example)")
     new.add_argument("--into", type=Path, default=Path(), metavar="DIR")
-    check = command(commands, "check", _check, "judge a skill by the quality scale", "factorylm-pumpcare")
-    check.add_argument("path", type=Path, nargs="?", metavar="PATH|WHEEL")
-    check.add_argument("--rule", metavar="ID", help="show a rule's page instead: its reason, an example, its exception")
-    check.add_argument("--at-least", choices=[tier.label for tier in Tier], default="bronze", help="else exit 1")
-    check.add_argument("--json", action="store_true")
-    _installer_options(check)
     document = command(
         commands, "document", _document, "write the listing's documents", "factorylm-pumpcare --write out"
     )
@@ -49,7 +44,7 @@ def add_commands(commands: Any) -> None:
     )
     publish.add_argument("path", type=Path, metavar="PATH|WHEEL")
     publish.add_argument("--check", type=Path, metavar="FILE", help="what `check --json` said of this wheel")
-    _installer_options(publish)
+    installer_options(publish)
     deprecate = command(commands, "deprecate", _deprecate, "warn of a version", "com.example/pumpcare 0.1.0 --reason …")
     yank = command(commands, "yank", _yank, "withdraw a version", "com.example/pumpcare 0.1.0 --reason …")
     for one in (deprecate, yank):
@@ -65,54 +60,10 @@ def add_commands(commands: Any) -> None:
         one.add_argument("--method", choices=["dns", "http"], default="http", help="where the domain shows the key")
 
 
-def _installer_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--find-links", type=Path, action="append", default=[], metavar="DIR", help="wheels to use")
-    parser.add_argument("--offline", action="store_true", help="use these wheels alone, no index")
-
-
 def _new(options: argparse.Namespace) -> int:
     folder = new_skill(options.name, options.namespace, options.into)
     tell(f"{folder} is ready", f"next: factorylm-registry check {folder}")
     return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    if options.rule:
-        tell(*rule_page(options.rule))
-        return 0
-    if options.path is None:
-        raise BadQuestionError("nothing to check", hint="Name a skill's folder or a wheel, or --rule ID")
-    found = judge(options.path, now(), sources=options.find_links, offline=options.offline, progress=progress)
-    tell_json(found.wire()) if options.json else tell(*_judgement(found))
-    wanted = next(tier for tier in Tier if tier.label == options.at_least)
-    return int(found.tier is None or found.tier < wanted)
-
-
-def rule_page(rule_id: str) -> list[str]:
-    """One rule's page."""
-    rule = rule_of(rule_id)
-    lines = [f"{rule.id} ({rule.tier.label}): {rule.title}", f"Why:       {rule.reason}"]
-    return [*lines, f"Breach:    {rule.example}", f"Exception: {rule.exception}"]
-
-
-def rule_of(rule_id: str) -> Rule:
-    """The rule of that id."""
-    for rule in RULES:
-        if rule.id == rule_id.upper():
-            return rule
-    raise BadQuestionError(f"there is no rule {rule_id!r}", hint=f"The rules are {', '.join(one.id for one in RULES)}")
-
-
-def _judgement(found: Judgement) -> list[str]:
-    marks = {Outcome.PASSED: "ok    ", Outcome.FAILED: "wrong ", Outcome.EXEMPT: "exempt"}
-    lines = []
-    for one in found.rulings:
-        lines.append(f"{marks[one.outcome]} {one.rule.id} {one.rule.tier.label:8} {one.rule.title}")
-        if one.detail:
-            lines.append(f"       {one.detail}")
-    figures = "  ".join(f"{name} {figure:g}" for name, figure in found.figures.items())
-    tier = found.tier.label if found.tier else "not even bronze"
-    return [*lines, figures, f"{found.name} {found.version}: {tier}"]
 
 
 def _document(options: argparse.Namespace) -> int:

@@ -33,6 +33,10 @@ class Source(Protocol):
         """The wheel."""
         ...
 
+    def tile(self, path: str) -> bytes:
+        """A tile of the log, for example `0/000.p/5`."""
+        ...
+
     def search(self, text: str) -> list[dict[str, Any]]:
         """The latest versions that fit, as the API lists them."""
         ...
@@ -55,6 +59,9 @@ class HttpSource:
 
     def wheel(self, sha256: str, filename: str) -> Wheel:
         return read_wheel(filename, self.call("GET", f"/wheels/{quote(sha256)}/{quote(filename)}"))
+
+    def tile(self, path: str) -> bytes:
+        return self.call("GET", f"/log/tile/{path}")
 
     def search(self, text: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -111,6 +118,12 @@ class FolderSource:
         if not path.is_file():
             raise NotListedError(f"the wheel {filename} is not in {self.folder}")
         return read_wheel(filename, path.read_bytes())
+
+    def tile(self, path: str) -> bytes:
+        file = self._inside(f"log/tile/{path}")
+        if not file.is_file():
+            raise UntrustedError(f"the log in {self.folder} lacks its tile {path}")
+        return file.read_bytes()
 
     def search(self, text: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._json("v0.1/servers")["servers"]

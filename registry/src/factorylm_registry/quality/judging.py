@@ -1,7 +1,9 @@
 """From a wheel or a folder to a judgement: collect evidence in a clean environment, then ask every rule."""
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -106,6 +108,23 @@ def judge(
             path = build_wheel(folder, Path(scratch) / "built")
         evidence = collect(wheel_in(path), folder, Path(scratch), sources, offline=offline, progress=progress)
     return judged(evidence, at)
+
+
+def judge_all(
+    paths: Sequence[Path],
+    at: datetime,
+    *,
+    sources: Sequence[Path] = (),
+    offline: bool = False,
+    progress: Progress = lambda _: None,
+) -> list[Judgement]:
+    """Judge each of `paths`, as many at a time as the machine has processors; CPU times, not wall times, are judged."""
+
+    def one(path: Path) -> Judgement:
+        return judge(path, at, sources=sources, offline=offline, progress=lambda what: progress(f"{path}: {what}"))
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as workers:
+        return list(workers.map(one, paths))
 
 
 def judged(evidence: Evidence, at: datetime) -> Judgement:

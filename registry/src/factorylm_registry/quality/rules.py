@@ -191,7 +191,9 @@ def _skill_md(evidence: Evidence) -> str:
         head = front_matter(text)
     except ValueError as error:
         return f"SKILL.md: {error}"
-    if head.get("name") != evidence.distribution or not 1 <= len(str(head.get("description", ""))) <= 1024:
+    # a distribution may bring a skill of another name: factorylm-edge brings the history
+    names = {evidence.distribution, f"factorylm-{evidence.manifest.name}" if evidence.manifest else ""}
+    if head.get("name") not in names or not 1 <= len(str(head.get("description", ""))) <= 1024:
         return f"SKILL.md: its name is {evidence.distribution} and its description has 1 to 1024 characters"
     missing = [tool["name"] for tool in evidence.seen.tools if tool["name"] not in text]
     return f"SKILL.md does not mention {_some(missing)}" if missing else ""
