@@ -203,7 +203,8 @@ class ServerConfig(Table):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
     allowed_hosts: tuple[str, ...] = ()
-    state: str = "sqlite:router.db"
+    data: Path | None = None  # the folder for ledger and journal; without it, the user's data folder
+    state: str = "sqlite:router.db"  # a relative path starts in that folder
     admin_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     max_body_mb: Annotated[float, Field(gt=0, le=1024)] = 32
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000

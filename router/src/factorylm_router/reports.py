@@ -17,6 +17,7 @@ from factorylm_router.errors import ConfigError
 from factorylm_router.learning import quality_of, recalibrated
 from factorylm_router.ledger import LedgerRow, Total
 from factorylm_router.money import dollars, micro_from_dollars
+from factorylm_router.places import Places
 from factorylm_router.policy import Caller, judge_class
 from factorylm_router.routes import AutoQuestion, auto_route, named_route
 from factorylm_router.scorer import guess_text
@@ -26,7 +27,8 @@ from factorylm_router.verifier import load_verifier
 
 @asynccontextmanager
 async def _state_of(path: Path) -> AsyncIterator[State]:
-    state = open_state(load_config(path).server.state)
+    places = Places.of(load_config(path).server, path)
+    state = open_state(places.state, places.spool)
     await state.open()
     try:
         yield state

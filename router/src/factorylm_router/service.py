@@ -22,6 +22,7 @@ from factorylm_router.gateway import Gateway
 from factorylm_router.journal import Journal
 from factorylm_router.learning import drift_factor
 from factorylm_router.meters import Meters
+from factorylm_router.places import Places
 from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
 from factorylm_router.state import State, open_state
@@ -41,8 +42,9 @@ class Service:
     def __init__(self, path: Path, config: Config | None = None) -> None:
         self.path = path
         self.config = config or load_config(path)
-        self.state: State = open_state(self.config.server.state)
-        self.journal = Journal(_journal_base(self.config.server.state))
+        places = Places.of(self.config.server, path)
+        self.state: State = open_state(places.state, places.spool)
+        self.journal = Journal(places.journal)
         self.reload_trouble = ""
         self.meters = Meters()
         self.port = 0
@@ -50,9 +52,10 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Service"]:
+        self.providers = Providers(self.config)  # first: what refuses to start leaves nothing behind
+        self.journal.claim()
         await self.state.open()
         await self._book_unfinished()
-        self.providers = Providers(self.config)
         self.gateway = Gateway(Desk(self.config, self.providers, self.journal), self.state)
         self.chooser = Chooser(self.gateway, self._verifier(), self._known())
         self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
@@ -184,10 +187,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def _journal_base(state: str) -> Path:
-    return Path(state.partition(":")[2].removeprefix("//")) if state.startswith("sqlite:") else Path("router")
 
 
 def most_at_once() -> int:
