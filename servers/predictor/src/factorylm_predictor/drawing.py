@@ -89,9 +89,9 @@ def _picture(frame: Frame, inside: str, x_name: str, y_name: str) -> str:
         for v in ticks(frame.y_low, frame.y_high)
     )
     along = ticks(frame.x_low, frame.x_high)
-    crowded = len(along) > 4
+    crowded, below = len(along) > 4, frame.height - _BOTTOM + 36
     marks = "".join(
-        f'<text class="tick{" half" if crowded and number % 2 else ""}" x="{frame.x(v):.1f}" y="{frame.height - _BOTTOM + 36}" '
+        f'<text class="tick{" half" if crowded and number % 2 else ""}" x="{frame.x(v):.1f}" y="{below}" '
         f'text-anchor="middle">{v:g}</text>'
         for number, v in enumerate(along)
     )

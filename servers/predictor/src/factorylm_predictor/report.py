@@ -57,8 +57,8 @@ def page(loaded: Loaded[LifeModel], history: History, columns: tuple[str, ...], 
     name = escape(history.unit)
     body = "".join(
         [
-            f"<header><p>Maintenance report from {len(history)} rows</p>"
-            f"<h1>{escape(model.unit_column)} {name}</h1>{_verdict(told)}</header>",
+            f"<header><p>Maintenance report from {len(history)} rows</p><h1>{escape(model.unit_column)} {name}</h1>",
+            f"{_verdict(told)}</header>",
             _fan_section(model, history, columns, start),
             _health_section(model, history, columns, answer, start),
             _evidence_section(told),
@@ -98,7 +98,8 @@ def _verdict(told: dict[str, Any]) -> str:
 
 def _fan_section(model: LifeModel, history: History, columns: tuple[str, ...], start: float) -> str:
     past = looked_back(model, history, columns)
-    picture = fan(past.times - start, past.low, past.life, past.high, f"{_clock(model)} since start", f"{_clock(model)} left")
+    clock = _clock(model)
+    picture = fan(past.times - start, past.low, past.life, past.high, f"{clock} since start", f"{clock} left")
     if not picture:
         return ""
     horizon = model.cap * model.step
@@ -239,7 +240,8 @@ main{padding:.5rem}header,section{padding:.8rem}}
 .guide{fill:none;stroke:var(--soft);stroke-dasharray:4 4}.dot{fill:var(--one)}
 table{border-collapse:collapse;width:100%;margin:0 0 1rem}th{text-align:left;color:var(--soft);font-weight:500}
 td,th{padding:.35rem .5rem .35rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}
-.card td:first-child{width:38%;color:var(--soft)}.bar{display:block;height:.4rem;border-radius:.2rem;background:var(--one)}
+.card td:first-child{width:38%;color:var(--soft)}
+.bar{display:block;height:.4rem;border-radius:.2rem;background:var(--one)}
 summary{cursor:pointer;font-weight:600}
 @media print{:root{--ink:#16202a;--soft:#566573;--paper:#fff;--card:#fff;--rule:#dde2e6;--one:#0b6e99;--band:#0b6e9930;
 --two:#b25b00;--three:#6b4fa0;--alarm:#b3261e}header,section{break-inside:avoid}}
