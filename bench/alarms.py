@@ -29,6 +29,7 @@ log = sys.argv[1].replace("'", "''")
 columns = [row[0] for row in db.execute(f"DESCRIBE SELECT * FROM read_csv('{log}')").fetchall()]
 db.execute("SELECT " + ", ".join(f'max("{c}")' for c in columns) + f" FROM read_csv('{log}')").fetchall()
 """
+YEAR_ROWS = 10_000_000
 REPORT = "import sys; from factorylm_alarms.command import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -87,11 +88,40 @@ def journal_by_another_process(path: Path, events: int) -> Path:
 
 
 def write_journal(path: Path, events: int) -> Path:
-    """A year of a plant: 2,000 alarms, a third of the activations in floods, some chatter, 2 % of returns lost."""
-    rng = np.random.default_rng(1)
+    """Years of a plant, 10 million rows each: 2,000 alarms, a third of the activations in floods, 2 % of returns lost.
+
+    Written a year at a time, so that a journal of any length needs the memory of one.
+    """
+    priority = ["LOW", "HIGH", "LOW", "LOW", "CRITICAL"]
+    tails = [
+        f",FIC{a // 4:04d},{'HI LO HIHI LOLO'.split()[a % 4]},{event},{priority[a % 5]},UNIT-{a % 4 + 1},"
+        f"FIC{a // 4:04d} PROCESS DEVIATION ALARM\n"
+        for a in range(2000)
+        for event in ("ACT", "RTN", "ACK")
+    ]
+    begins_ms = 20_089 * 86_400_000
+    with path.open("w", encoding="utf-8") as file:
+        file.write("ts,source,condition,event,priority,area,message\n")
+        for year, first in enumerate(range(0, events, YEAR_ROWS), start=1):
+            when_ms, keys = year_of_rows(year, min(YEAR_ROWS, events - first))
+            when_ms += begins_ms
+            begins_ms = int(when_ms[-1])
+            for at in range(0, len(keys), 200_000):
+                part = slice(at, at + 200_000)
+                stamps = np.datetime_as_string(when_ms[part].astype("datetime64[ms]"), unit="ms")
+                file.writelines(
+                    stamp.replace("T", " ") + tails[key]
+                    for stamp, key in zip(stamps.tolist(), keys[part].tolist(), strict=True)
+                )
+    return path
+
+
+def year_of_rows(seed: int, events: int) -> tuple[np.ndarray, np.ndarray]:
+    """(milliseconds since the year began, 3 x alarm + what happened) of each row, in order of time."""
+    rng = np.random.default_rng(seed)
     count = events * 34 // 100
     alarm = np.minimum(rng.zipf(1.3, count), 2000) - 1
-    begin = np.sort(rng.uniform(0, 31_536_000 * events / 1e7, count))
+    begin = np.sort(rng.uniform(0, 31_536_000 * events / YEAR_ROWS, count))
     flood = rng.random(count) < 0.35
     begin[flood] = rng.choice(begin, max(1, count // 2000))[rng.integers(0, max(1, count // 2000), flood.sum())]
     begin[flood] += rng.exponential(900, flood.sum())
@@ -101,26 +131,7 @@ def write_journal(path: Path, events: int) -> Path:
     who = np.concatenate((alarm, alarm[kept], alarm))
     what = np.repeat([0, 1, 2], [count, int(kept.sum()), count])
     order = np.argsort(when, kind="stable")[:events]
-    stamps = np.datetime_as_string(
-        (when[order] * 1000).astype(np.int64).astype("datetime64[ms]") + np.timedelta64(20_089, "D"), unit="ms"
-    )
-    priority = ["LOW", "HIGH", "LOW", "LOW", "CRITICAL"]
-    tails = [
-        f",FIC{a // 4:04d},{'HI LO HIHI LOLO'.split()[a % 4]},{event},{priority[a % 5]},UNIT-{a % 4 + 1},"
-        f"FIC{a // 4:04d} PROCESS DEVIATION ALARM\n"
-        for a in range(2000)
-        for event in ("ACT", "RTN", "ACK")
-    ]
-    keys = (who * 3 + what)[order]
-    with path.open("w", encoding="utf-8") as file:
-        file.write("ts,source,condition,event,priority,area,message\n")
-        for at in range(0, len(order), 200_000):
-            part = slice(at, at + 200_000)
-            file.writelines(
-                stamp.replace("T", " ") + tails[key]
-                for stamp, key in zip(stamps[part].tolist(), keys[part].tolist(), strict=True)
-            )
-    return path
+    return (when[order] * 1000).astype(np.int64), (who * 3 + what)[order]
 
 
 def delays(options: argparse.Namespace) -> None:
