@@ -20,15 +20,20 @@ def test_what_only_posix_has_stands_behind_a_question(member: Member) -> None:
 
 def bare(path: Path) -> list[tuple[int, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    return [(node.lineno, name) for node, guarded in walked(tree, False) if not guarded for name in posix_names(node)]
+    return [
+        (node.lineno, name)
+        for node, guarded in walked(tree, guarded=False)
+        if not guarded
+        for name in posix_names(node)
+    ]
 
 
-def walked(node: ast.AST, guarded: bool) -> Iterator[tuple[ast.AST, bool]]:
+def walked(node: ast.AST, *, guarded: bool) -> Iterator[tuple[ast.AST, bool]]:
     """Every node, and whether an `if` that asks for the platform, or a `try`, stands around it."""
     yield node, guarded
     inside = guarded or isinstance(node, ast.Try) or (isinstance(node, ast.If) and asks_platform(node.test))
     for child in ast.iter_child_nodes(node):
-        yield from walked(child, inside)
+        yield from walked(child, guarded=inside)
 
 
 def asks_platform(test: ast.expr) -> bool:
