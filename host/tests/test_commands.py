@@ -1,7 +1,6 @@
 """The factorylm command, run as a person runs it."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -190,22 +189,6 @@ def test_the_configuration_that_connect_writes_really_starts_the_server(tmp_path
             return result.structured_content["rows"][0][0]
 
     assert anyio.run(ask) == "pump1.speed"
-
-
-def test_the_demo_walks_to_its_end(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "factorylm", "demo"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONUTF8": "1"},
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for said in ("WRITE_REFUSED", "the operator is asked: Write ", '"outcome":"written"', "chain intact: true"):
-        assert said in done.stdout
-    assert done.stderr == ""
 
 
 def test_wrong_usage_is_two(capsys) -> None:

@@ -24,7 +24,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The subcommand's options."""
     add_export_options(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the transcript, with the plant's truth")
-    parser.add_argument("--keep", action="store_true", help="afterwards leave plant, collector, server, console running")
+    parser.add_argument(
+        "--keep", action="store_true", help="afterwards leave plant, collector, server, console running"
+    )
     parser.add_argument("--port", type=int, default=8765, help="--keep: the server's port on 127.0.0.1 (default 8765)")
     parser.add_argument(
         "--console", default=_CONSOLE, metavar="HOST:PORT", help=f"--keep: the console's address (default {_CONSOLE})"

@@ -1,4 +1,4 @@
-"""Where the demo happens: the plant with half a day behind it, its history, and the collector that goes on from there."""
+"""Where the demo happens: the plant with half a day behind it, its history, and the collector that goes on with it."""
 
 import asyncio
 import csv
@@ -19,6 +19,7 @@ from factorylm.demo_plant.areas import SIGNALS
 from factorylm.demo_plant.export import Story, record
 from factorylm.demo_plant.serving import ServedPlant, served
 from factorylm.demo_plant.trial import Trial
+from factorylm.findings import VIBRATION
 from factorylm.installed import InstalledSkills, installed_skills
 from factorylm.printing import print_line
 
@@ -38,6 +39,8 @@ PAST = Story(
 )
 # The collector stops when it is told to; a machine that is busy gets time to commit
 _PATIENCE_S = 20.0
+# The latest half hour of the vibration, as the history gives it out
+RECENT, _RECENT_H = "vibration.csv", 0.5
 _EDGE = (sys.executable, "-m", "factorylm_edge")
 _YES_OR_NO = frozenset(
     f"{area}.{signal.name}" for area, signals in SIGNALS.items() for signal in signals if signal.type == "bool"
@@ -116,15 +119,23 @@ async def _remembered(scene: Scene) -> None:
         writer.writerow(["tag", "time", "value"])
         for name in ("history.csv", "speed_trial.csv"):
             writer.writerows(long_rows(scene.folder / name))
-    command = [*_EDGE, "import", str(past), "--data", str(scene.folder)]
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
-    said, _ = await process.communicate()
+    told = await _edge("import", str(past), "--data", str(scene.folder))
     past.unlink()
+    kept = told.partition(" tags")[0]
+    print_line(f"The history took it: {kept} tags. A collector goes on from there.")
+    recent = ("--to", str(scene.folder / RECENT), "--tag", VIBRATION, "--hours", f"{_RECENT_H}")
+    await _edge("export", "--data", str(scene.folder), *recent)
+
+
+async def _edge(*arguments: str) -> str:
+    """What `factorylm-edge` says; raises DemoError where it fails."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*_EDGE, *arguments, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    said, _ = await process.communicate()
     told = said.decode(errors="replace").strip()
     if process.returncode:
-        raise DemoError(f"the history did not take the past: {told[-500:]}")
-    print_line(f"The history has it: {told.splitlines()[0]}. A collector goes on from there.")
+        raise DemoError(f"factorylm-edge {arguments[0]}: {told[-500:]}")
+    return told
 
 
 def long_rows(file: Path) -> Iterator[tuple[str, str, str]]:

@@ -47,6 +47,8 @@ def highest_before(spans: Sequence[Span], until: datetime) -> float:
 class Change:
     """One tag's mean, then and now."""
 
+    tag: str
+    unit: str
     then: float
     now: float
 
@@ -59,7 +61,8 @@ class Change:
 def changes(then: Answer, now: Answer) -> dict[str, Change]:
     """Tags that both `history_stats` hold, by name."""
     before, after = (dict(_column(answer, "mean")) for answer in (then, now))
-    return {tag: Change(then=before[tag], now=after[tag]) for tag in before if tag in after}
+    units = dict(_column(now, "unit"))
+    return {tag: Change(tag=tag, unit=units[tag], then=before[tag], now=after[tag]) for tag in before if tag in after}
 
 
 def cause_of(found: dict[str, Change]) -> str:
@@ -88,10 +91,17 @@ def samples_in(stats: Any) -> int:
     return int(sum(count for _, count in _column(stats, "samples"))) if stats else 0
 
 
-def _column(answer: Answer, name: str) -> list[tuple[str, float]]:
+def loudest(counted: Answer) -> tuple[str, list[str]]:
+    """Of `alarms_rank_alarms` by count: the alarm that came most often, and the others."""
+    at = counted["columns"].index("alarm")
+    names = [row[at] for row in counted["rows"]]
+    return names[0], names[1:]
+
+
+def _column(answer: Answer, name: str) -> list[tuple[str, Any]]:
     tag, at = answer["columns"].index("tag"), answer["columns"].index(name)
     return [(row[tag], row[at]) for row in answer["rows"] if row[at] is not None]
 
 
 def _time(text: str) -> datetime:
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)

@@ -1,11 +1,14 @@
-"""An engineer's shift in a minute: what is this plant, what is wrong, since when, why, when will it fail, what would
-happen if, may I, prove it. Each question is asked through a real MCP client; each conclusion is drawn from its answer."""
+"""An engineer's shift in a minute: what is this plant, what is wrong, since when, why, and when will it fail.
+
+Then: what if, may I, prove it. Each question goes through a real MCP client; each conclusion is drawn from its answers.
+"""
 
 import asyncio
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import mcp_types as types
@@ -15,7 +18,7 @@ from mcp.client.session import ClientRequestContext
 from factorylm import findings
 from factorylm.demo_plant.limits import LIMITS
 from factorylm.demo_plant.trial import SPEED
-from factorylm.demo_scene import DemoError, Scene
+from factorylm.demo_scene import RECENT, DemoError, Scene
 from factorylm.findings import BEARING, FLOW, POWER, SUCTION, VIBRATION, Change
 from factorylm.printing import print_line, print_table
 from factorylm.transcript import Called, Kind, Transcript
@@ -39,12 +42,13 @@ class Shift:
     transcript: Transcript
     about: str = ""
     _client: Client | None = None
-    _predicted: dict[str, Any] = field(default_factory=dict)
+    predicted: dict[str, Any] = field(default_factory=dict)
     _since: str = ""
 
     async def person(self, context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:  # noqa: ARG002
         """The demo's stand-in for the operator: reads the question aloud and approves."""
-        print_line(f"  the operator is asked: {params.message}   -> approved")
+        for line in _wrapped(f"the operator is asked: {params.message}   -> approved"):
+            print_line(f"    {line}")
         self.transcript.asked_of_person.append(params.message)
         return types.ElicitResult(action="accept", content={"approve": True})
 
@@ -80,6 +84,11 @@ class Shift:
         self._begin("wrong", "What is wrong? (half a day of the alarm journal)")
         loaded = await self.ask("alarms_load_log", log="alarms.csv")
         await self.ask("alarms_rank_alarms", log_id=loaded["log_id"], by="findings", limit=5)
+        counted = await self.ask("alarms_rank_alarms", log_id=loaded["log_id"], by="count", limit=5)
+        loudest, rest = findings.loudest(counted)
+        self._conclude(
+            f"{loudest} buries the others; below it: {', '.join(rest) or 'nothing'}.", loudest=loudest, buried=rest
+        )
 
     async def _since_when(self) -> None:
         begin, end = self.scene.quiet_hour
@@ -105,14 +114,20 @@ class Shift:
         then = await self.ask("history_stats", tags=SIGNS, start=_iso(begin), end=_iso(end))
         now = await self.ask("history_stats", tags=SIGNS, start="-5min")
         found = findings.changes(then, now)
-        for tag, change in found.items():
-            self._conclude(_moved(tag, change), **{tag: [change.then, change.now]})
+        for change in found.values():
+            self._conclude(_moved(change), **{change.tag: [change.then, change.now]})
         self._conclude(f"So: {findings.cause_of(found)}.", cause=findings.cause_of(found))
 
     async def _when_will_it_fail(self) -> None:
         limit = LIMIT["P101_VIB_HIHI"]
         self._begin("when_fails", f"When does the vibration reach its very-high limit, {limit:g} mm/s?", limit=limit)
-        await self.ask("predictor_trend", data="history.csv", tag=VIBRATION, limit=limit, time="time")
+        answer = await self.ask("predictor_trend", data=RECENT, tag="value", limit=limit, time="time")
+        p5, p50, p95 = (answer.get(key) for key in ("p5", "p50", "p95"))
+        if p50 is not None:
+            self._conclude(
+                f"In {p50:g} h ({p5:g} to {p95:g}) on a straight line; wear goes faster and faster, so plan for less.",
+                hours=[p5, p50, p95],
+            )
         self._begin("when_fails", "How long did bearings like it last? (24 pumps run to failure)")
         await self.ask("predictor_fit", data="bearing_runs.csv", unit="unit", time="hour")
 
@@ -122,7 +137,7 @@ class Shift:
         answer = await self.ask("twin_what_if", model=twin["model"], changes=f"{SPEED}=-{SLOWER}")
         if answer["refused"]:
             raise DemoError(f"the twin refused: {answer['reason']}")
-        [self._predicted] = answer["effects"]
+        [self.predicted] = answer["effects"]
         self._begin("what_if", f"And {_TOO_FAR} slower?")
         far = await self.ask("twin_what_if", model=twin["model"], changes=f"{SPEED}=-{_TOO_FAR}")
         if not far["refused"]:
@@ -134,7 +149,7 @@ class Shift:
         step = self._begin("may_i", f"Then {SLOWER} /min slower?")
         read = await self.ask("modbus_read_tags", tags=[SPEED, VIBRATION])
         (_, speed, *_), (_, vibration, *_) = read["rows"]
-        given = {"reason": why} if (why := self._reason(vibration)) else {}
+        given: dict[str, Any] = {"reason": why} if (why := self._reason(vibration)) else {}
         receipt = await self.ask("modbus_write_tag", tag=SPEED, value=speed - SLOWER, **given)
         if receipt["outcome"] != "written" or not self.transcript.asked_of_person:
             raise DemoError(f"the approved write ended as {receipt['outcome']}")
@@ -142,9 +157,9 @@ class Shift:
         await self._did_it_help(vibration)
 
     async def _did_it_help(self, before: float) -> None:
-        settling = float(self._predicted.get("settling") or 0)
+        settling = float(self.predicted.get("settling") or 0)
         seconds = min(_LONGEST_SAMPLE_S, settling + 8)
-        self._begin("may_i", "Did it help, and did it come as foreseen?", predicted=self._predicted)
+        self._begin("may_i", "Did it help, and did it come as foreseen?", predicted=self.predicted)
         answer = await self.ask("modbus_sample_tags", tags=WATCHED, seconds=seconds, interval_s=1)
         after, count = findings.settled(answer, VIBRATION, settling)
         self._conclude(
@@ -154,14 +169,25 @@ class Shift:
         )
         if not after < before:
             raise DemoError("the vibration did not fall with the speed; the plant or its sensors do not behave")
-        if self._predicted:
-            self._compare(answer, settling)
+        if self.predicted:
+            self.confirm(answer, settling)
         if self._has("history"):
-            await self.ask("history_read", tag=FLOW, start="-10min", points=30)
+            await self._remembered()
 
-    def _compare(self, answer: dict[str, Any], settling: float) -> None:
+    async def _remembered(self) -> None:
+        """One answer that spans the simulated past and what the collector took since."""
+        begin = self.scene.lived_until - timedelta(minutes=5)
+        spans = findings.spans_of(await self.ask("history_read", tag=FLOW, start=_iso(begin), points=30))
+        first, last = spans[0], spans[-1]
+        self._conclude(
+            f"The history holds both: {first.mean:.2f} m3/h at {first.begin:%H:%M:%S} (simulated past),"
+            f" {last.mean:.2f} at {last.begin:%H:%M:%S} (collected since {self.scene.lived_until:%H:%M:%S}).",
+            first=[_iso(first.begin), first.mean], last=[_iso(last.begin), last.mean],
+        )  # fmt: skip
+
+    def confirm(self, answer: dict[str, Any], settling: float) -> None:
         """The plant has the last word about the twin."""
-        low, high, new = (self._predicted[key] for key in ("lo", "hi", "new"))
+        low, high, new = (self.predicted[key] for key in ("lo", "hi", "new"))
         happened, count = findings.settled(answer, FLOW, settling)
         inside = bool(count) and low <= happened <= high
         self._conclude(
@@ -191,7 +217,7 @@ class Shift:
     def _reason(self, vibration: float) -> str:
         if not self._since:
             return ""
-        foreseen = f" The twin foresees {self._predicted['new']:.1f} m3/h." if self._predicted else ""
+        foreseen = f" The twin foresees {self.predicted['new']:.1f} m3/h." if self.predicted else ""
         return f"Vibration {vibration:.1f} mm/s, above its limit since {self._since}: the bearing wears.{foreseen}"
 
     def _begin(self, kind: Kind, question: str, **given: Any) -> Any:
@@ -230,7 +256,7 @@ class Shift:
 
     async def _first_sample(self) -> None:
         """Until the collector has put a live value into the history; not a question, so it is not counted."""
-        after = _iso(self.scene.lived_until)
+        after = _iso(self.scene.lived_until + timedelta(seconds=1))
         async with asyncio.timeout(_FIRST_SAMPLE_S):
             while True:
                 found = await self._called("history_stats", {"tags": [FLOW], "start": after})
@@ -239,8 +265,10 @@ class Shift:
                 await asyncio.sleep(0.5)
 
 
-def _moved(tag: str, change: Change) -> str:
-    return f"{tag}: {change.then:.4g} -> {change.now:.4g} ({change.percent:+.0f} %)"
+def _moved(change: Change) -> str:
+    # a percentage of degrees Celsius means nothing
+    by = f"{change.now - change.then:+.1f} K" if change.unit == "Cel" else f"{change.percent:+.0f} %"
+    return f"{change.tag}: {change.then:.4g} -> {change.now:.4g} {change.unit} ({by})"
 
 
 def _text(result: types.CallToolResult) -> str:
@@ -250,16 +278,28 @@ def _text(result: types.CallToolResult) -> str:
 def _print_answer(answer: dict[str, Any], text: str) -> None:
     """Tables as tables; the rest as the assistant sees it."""
     if not answer.get("columns"):
-        for start in range(0, min(len(text), 6 * _WIDTH), _WIDTH):
-            print_line(f"  {text[start : start + _WIDTH]}")
+        for line in _wrapped(text):
+            print_line(f"  {line}")
         return
-    rows: Sequence[Any] = answer["rows"]
-    print_table(answer["columns"], [[_cut(cell, 60) for cell in row] for row in rows[:_MOST_ROWS]], indent="  ")
-    if len(rows) > _MOST_ROWS:
-        print_line(f"  … {len(rows) - _MOST_ROWS} more rows")
+    rows: list[Any] = answer["rows"]
+    most = len(rows) if len(rows) <= _MOST_ROWS else _MOST_ROWS // 2
+    shown = [[_cut(cell, 60) for cell in row] for row in [*rows[:most], *rows[most:][-most:]]]
+    between = (most, f"… {len(rows) - len(shown)} more rows") if len(rows) > len(shown) else None
+    print_table(answer["columns"], shown, indent="  ", between=between)
     rest = {key: value for key, value in answer.items() if key not in ("columns", "rows", "samples") and value}
     if rest:
         print_line(f"  {_cut(json.dumps(rest, ensure_ascii=False), 2 * _WIDTH)}")
+
+
+def _wrapped(text: str) -> Iterator[str]:
+    """Lines that end at a comma or a space, never within a number."""
+    line = ""
+    for part in re.split(r"(?<=[, ])", text):
+        if line and len(line) + len(part) > _WIDTH:
+            yield line
+            line = ""
+        line += part
+    yield line
 
 
 def _cut(value: Any, width: int = _WIDTH) -> Any:

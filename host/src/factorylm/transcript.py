@@ -1,7 +1,7 @@
 """What happened in a walk, for a machine to check: questions, calls, answers, what they cost, what was concluded."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -83,14 +83,3 @@ def counter() -> tuple[Callable[[str], int], str]:
     except MissingPartError:
         return (lambda text: -(-len(text) // _CHARACTERS_PER_TOKEN)), "about "
     return count_tokens, ""
-
-
-def numbers_in(value: Any) -> Iterator[float]:
-    """Every number of an answer."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from numbers_in(part)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        yield float(value)
