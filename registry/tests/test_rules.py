@@ -70,7 +70,13 @@ def wheel(**changed):
 
 
 MANIFEST = SkillManifest(
-    name="pump", title="Pump", description="Reads a pump.", kind="domain", owner="Example", safety="read-only"
+    name="pump",
+    title="Pump",
+    description="Reads a pump.",
+    kind="domain",
+    owner="Example",
+    safety="read-only",
+    categories=["pump"],
 )
 SEEN = Seen(
     answered=True,
@@ -130,6 +136,7 @@ BREACHES = {
     "G06": replace(GOOD, wheel=wheel(**{"skill.toml": None})),
     "G07": replace(GOOD, contract={"a_reading_costs_few_tokens": "AssertionError: 40 tokens"}),
     "G08": replace(GOOD, wheel=wheel(METADATA=METADATA.replace("mcp-name", "name"))),
+    "G09": replace(GOOD, manifest=MANIFEST.model_copy(update={"categories": ["pump", "misc"]})),
     "P01": replace(GOOD, wheel=wheel(**{"py.typed": None})),
     "P02": replace(GOOD, manifest=excusing("G03", "a long reason")),
     "P03": seen(tools=MIDDLE, tools_again=MIDDLE),

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from factorylm_registry.account_options import DEFAULT_KEY, account_of, account_options
 from factorylm_registry.checking import installer_options
 from factorylm_registry.documents import documents_of
 from factorylm_registry.publishers import key_record
-from factorylm_registry.publishing import AuthorAccount
 from factorylm_registry.quality import judge
 from factorylm_registry.quality.environment import build_wheel
 from factorylm_registry.quality.judging import manifest_of
@@ -17,7 +17,6 @@ from factorylm_registry.refusals import BadQuestionError
 from factorylm_registry.registry import now
 from factorylm_registry.scaffold import new_skill
 from factorylm_registry.signatures import signer_in
-from factorylm_registry.sources import HttpSource
 from factorylm_registry.telling import command, progress, tell, tell_json
 from factorylm_registry.wheels import Wheel, wheel_in
 
@@ -52,12 +51,10 @@ def add_commands(commands: Any) -> None:
         one.add_argument("version", metavar="VERSION", nargs="?", default="", help="all versions, when left out")
         one.add_argument("--reason", required=True, help="for whoever has it installed")
         one.add_argument("--replacement", default="", metavar="NAME", help="what to use instead")
-    for one in (key, publish, deprecate, yank):
-        one.add_argument("--domain", required=True, help="the domain that proves your namespace")
-        one.add_argument("--key", type=Path, default=Path("factorylm-publisher.key"), metavar="FILE")
+    key.add_argument("--domain", required=True, help="the domain that proves your namespace, or your key's own name")
+    key.add_argument("--key", type=Path, default=DEFAULT_KEY, metavar="FILE")
     for one in (publish, deprecate, yank):
-        one.add_argument("--to", required=True, metavar="URL", help="the registry")
-        one.add_argument("--method", choices=["dns", "http"], default="http", help="where the domain shows the key")
+        account_options(one)
 
 
 def _new(options: argparse.Namespace) -> int:
@@ -81,9 +78,10 @@ def _document(options: argparse.Namespace) -> int:
 
 
 def _key(options: argparse.Namespace) -> int:
-    line = key_record(signer_in(options.key, options.domain).verifier.key)
-    tell(line, f"show it as a TXT record of {options.domain},")
+    verifier = signer_in(options.key, options.domain).verifier
+    tell(key_record(verifier.key), f"show it as a TXT record of {options.domain},")
     tell(f"or as https://{options.domain}/.well-known/mcp-registry-auth")
+    tell(f"or let the owner of a namespace add it: {verifier}")
     return 0
 
 
@@ -99,7 +97,7 @@ def _publish(options: argparse.Namespace) -> int:
             found = json.loads(options.check.read_text(encoding="utf-8"))
         else:
             found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress).wire()
-        listed = _account(options).publish(wheel, manifest, found)
+        listed = account_of(options).publish(wheel, manifest, found)
     tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {found['tier']}")
     return 0
 
@@ -114,14 +112,9 @@ def _yank(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace, status: str) -> int:
     instead = f"; use {options.replacement}" if options.replacement else ""
-    _account(options).set_status(options.name, options.version, status, f"{options.reason}{instead}")
+    account_of(options).set_status(options.name, options.version, status, f"{options.reason}{instead}")
     tell(f"{options.name} {options.version or '(all versions)'} is {status}")
     return 0
-
-
-def _account(options: argparse.Namespace) -> AuthorAccount:
-    signer = signer_in(options.key, options.domain)
-    return AuthorAccount(service=HttpSource(options.to), signer=signer, clock=now, method=options.method)
 
 
 def _wheel(path: Path, scratch: Path) -> tuple[Wheel, Path | None]:

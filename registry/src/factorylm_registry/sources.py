@@ -74,12 +74,19 @@ class HttpSource:
                 return found
             asked = {"cursor": cursor, "limit": "100"}
 
-    def call(self, method: str, path: str, body: bytes | None = None, token: str = "") -> bytes:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        token: str = "",
+        content_type: str = "application/json",
+    ) -> bytes:
         """One request; a refusal is raised with the registry's own words."""
         parts = urlsplit(self.address)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise BadQuestionError(f"{self.address} is not https", hint="Plain http is for this machine only")
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        headers = {"Content-Type": content_type, **({"Authorization": f"Bearer {token}"} if token else {})}
         request = Request(self.address.rstrip("/") + path, data=body, method=method, headers=headers)  # noqa: S310
         try:
             with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 (https, or this machine)

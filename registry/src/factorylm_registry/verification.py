@@ -2,12 +2,13 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from factorylm_skill.untrusted import told_to_the_model
 
 from factorylm_registry.licences import keys_in
-from factorylm_registry.listing import OFFICIAL_META, OUR_META, Status, digest_of
+from factorylm_registry.listing import OFFICIAL_META, OUR_META, Status, digest_of, moment_of
 from factorylm_registry.merkle import leaf_hash, verify_inclusion
 from factorylm_registry.refusals import UntrustedError
 from factorylm_registry.signatures import Verifier, unb64, unsealed, verifier_from
@@ -27,6 +28,7 @@ class Verified:
     status: Status
     status_message: str
     checkpoint: Checkpoint
+    logged_at: datetime
     said: tuple[str, ...]
 
     @property
@@ -118,7 +120,13 @@ def _verified(evidence: Any, key: Verifier) -> Verified:
         f"all {len(entries)} log entries about {server['name']} {server['version']} are in that log",
     )
     return Verified(
-        server=server, ours=ours, status=Status(status), status_message=message, checkpoint=checkpoint, said=said
+        server=server,
+        ours=ours,
+        status=Status(status),
+        status_message=message,
+        checkpoint=checkpoint,
+        logged_at=max(moment_of(one["time"]) for one in entries),
+        said=said,
     )
 
 

@@ -15,6 +15,7 @@ from factorylm_skill.testing import count_tokens, lint_tool
 
 from factorylm_registry.quality.evidence import Evidence
 from factorylm_registry.quality.watching import UNKNOWN
+from factorylm_registry.taxonomy import CATEGORIES
 
 MOST_TOOLS, MOST_TOKENS, MOST_TOKENS_PER_TOOL = 8, 1_200, 300
 # a server on its simulator against `import mcp.server` alone
@@ -215,6 +216,14 @@ def _readme(evidence: Evidence) -> str:
     return "" if evidence.wheel.claimed_name else "the README has no line `mcp-name: NAMESPACE/NAME`"
 
 
+def _sorted_in(evidence: Evidence) -> str:
+    named = evidence.manifest.categories if evidence.manifest else []
+    foreign = [one for one in named if one not in CATEGORIES]
+    if foreign or not named:
+        return f"{_some(foreign) or 'none'} in categories; choose of {', '.join(sorted(CATEGORIES))}"
+    return ""
+
+
 def _typed(evidence: Evidence) -> str:
     return "" if evidence.wheel.named("py.typed") else "py.typed is missing: its types are not for others"
 
@@ -263,6 +272,7 @@ _CHECKS: dict[str, Callable[[Evidence], str]] = {
     "G06": _carries_manifest,
     "G07": _usable,
     "G08": _readme,
+    "G09": _sorted_in,
     "P01": _typed,
     "P02": _no_exemptions,
     "P03": _half_budget,
