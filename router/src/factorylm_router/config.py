@@ -55,7 +55,7 @@ class ProviderConfig(Table):
     queue: Annotated[int, Field(ge=0, le=100_000)] = 1000
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     responses: bool = False
-    quirks: frozenset[Literal["llama-cpp"]] = frozenset()
+    quirks: frozenset[Literal["llama-cpp", "llama-cpp-python"]] = frozenset()
 
     @field_validator("url")
     @classmethod
