@@ -22,6 +22,7 @@ from factorylm_router.policy import Caller, judge_class
 from factorylm_router.routes import AutoQuestion, auto_route, named_route
 from factorylm_router.scorer import guess_text
 from factorylm_router.state import State, open_state
+from factorylm_router.trial import as_text, on_trial, standing
 from factorylm_router.verifier import load_verifier
 
 
@@ -148,6 +149,14 @@ async def learn(path: Path, out: Path) -> str:
         return f"{said}\n{compared}\nthe verifier in use stays"
     await asyncio.to_thread(out.write_bytes, refit.verifier.as_json())
     return f"{said}\n{compared}\nwritten: {out}; name it as routing.verifier_file to use it"
+
+
+async def trial(path: Path) -> str:
+    challenger = on_trial(load_config(path).routing)
+    if challenger is None:
+        raise ConfigError("no verifier is on trial", hint="name one as routing.challenger_file")
+    async with _state_of(path) as state:
+        return as_text(standing(await state.samples(), challenger.name))
 
 
 def new_key(name: str) -> str:

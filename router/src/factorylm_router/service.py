@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,8 @@ from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
 from factorylm_router.state import State, open_state
 from factorylm_router.telemetry import SpanSender
+from factorylm_router.trial import in_use, on_trial, standing
 from factorylm_router.upstream import Providers
-from factorylm_router.verifier import Verifier, load_verifier
 
 log = logging.getLogger("factorylm.router")
 RELOAD_POLL_S = 1.0
@@ -58,7 +57,8 @@ class Service:
         await self.state.open()
         await self._book_unfinished()
         self.gateway = Gateway(Desk(self.config, self.providers, self.journal), self.state)
-        self.chooser = Chooser(self.gateway, self._verifier(), self._known())
+        self.chooser = Chooser(self.gateway, in_use(self.config.routing), self._known())
+        self.chooser.trial = on_trial(self.config.routing)
         self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
         self.gateway.watchers.append(self.meters.see)
         self.front = Front(self.gateway, guess, most_at_once())
@@ -117,13 +117,6 @@ class Service:
         await self.state.rows(limit=1)  # on disk before the journal forgets
         self.journal.start()
 
-    def _verifier(self) -> Verifier:
-        routing = self.config.routing
-        verifier = load_verifier(routing.verifier_file)
-        if routing.premium_calls_per_right_answer is not None:
-            return replace(verifier, premium_calls_per_right_answer=routing.premium_calls_per_right_answer)
-        return verifier
-
     def _known(self) -> Known:
         plant = self.config.plant
         return Known(tags=frozenset(plant.tags), limits=plant.limits, units=plant.units)
@@ -143,9 +136,10 @@ class Service:
     async def _watch_quality(self) -> None:
         """Shadows that disagree more than the verifier promised make premium asked sooner."""
         while True:
-            await asyncio.sleep(QUALITY_POLL_S)
             with suppress(StateAwayError):  # told by the state itself
                 await self.judge_drift()
+                await self.judge_trial()
+            await asyncio.sleep(QUALITY_POLL_S)
 
     async def judge_drift(self) -> float:
         caution = drift_factor(await self.state.samples(200))
@@ -154,11 +148,26 @@ class Service:
         self.chooser.caution = caution
         return caution
 
+    async def judge_trial(self) -> str:
+        """A challenger that has won takes over, one that has lost gets no more requests."""
+        trial = self.chooser.trial
+        if trial is None:
+            return "no trial"
+        decided = standing(await self.state.samples(), trial.name).decided
+        if decided == "undecided":
+            return decided
+        log.warning("the verifier on trial is %s than the one in use: the trial is over", decided)
+        if decided == "better":
+            self.chooser.verifier = trial.challenger
+        self.chooser.trial = None
+        return decided
+
     def reload(self) -> bool:
         """Take over the changed file; a file that makes no sense changes nothing and is told why."""
         try:
             config = load_config(self.path)
             desk = Desk(config, Providers(config), self.journal)
+            verifier, trial = in_use(config.routing), on_trial(config.routing)
         except ConfigError as error:
             self.reload_trouble = str(error)
             log.error(  # noqa: TRY400 -- the message says it all
@@ -168,7 +177,7 @@ class Service:
         self.reload_trouble = ""
         old, self.providers = self.providers, desk.providers
         self.config, self.gateway.desk = config, desk
-        self.chooser.verifier, self.chooser.known = self._verifier(), self._known()
+        self.chooser.verifier, self.chooser.known, self.chooser.trial = verifier, self._known(), trial
         task = asyncio.create_task(_closed_when_idle(old))
         self._old[task] = old
         task.add_done_callback(self._forget)
