@@ -116,9 +116,15 @@ def _jump(values: Floats) -> tuple[int, str] | None:
     for row in np.flatnonzero(apart) + 1:
         if edge <= row <= len(values) - edge:
             words = _unit_words(values[:row], values[row:])
-            if words:
+            if words and _at_once(values, int(row)):
                 return int(row), words
     return None
+
+
+def _at_once(values: Floats, row: int) -> bool:
+    """Most of the way is made in one row: a unit changes between two samples, a machine takes its time."""
+    before, after = float(np.median(values[:row])), float(np.median(values[row:]))
+    return abs(float(values[row] - values[row - 1])) > 0.6 * abs(after - before)
 
 
 def _unit_words(before: Floats, after: Floats) -> str:

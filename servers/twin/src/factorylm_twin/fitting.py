@@ -12,6 +12,7 @@ from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
 _GRADES = ((80.0, "A"), (60.0, "B"), (40.0, "C"))
 _SURE_GAIN = 0.3
 _KEPT_ROWS = 200
+_MOST_REMEMBERED = 0.3
 
 
 def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin:
@@ -53,6 +54,7 @@ def _refused(name: str, reason: str, words: str = "none") -> OutputModel:
         name=name,
         part=None,
         siblings=(),
+        rivals=(),
         words=words,
         grade=REFUSED,
         reason=reason,
@@ -75,10 +77,18 @@ def _by_free_run(name: str, judged: Judged) -> OutputModel:
             f"{max(judged.fit_percent, 0):.0f} % of {name}; 40 % are needed. "
             "Add an input that moves it, or more excited rows"
         )
+    if judged.remembers > _MOST_REMEMBERED:
+        grade = REFUSED
+        reason = (
+            f"adds_up: where {name} starts from is not forgotten within an eighth of the record, as for a level or a "
+            "count that adds up what flows in; such an output has no steady value. Fit its change per time, or give a "
+            "longer record of a slow one"
+        )
     return OutputModel(
         name=name,
         part=judged.part,
         siblings=judged.siblings,
+        rivals=judged.rivals,
         words=judged.words,
         grade=grade,
         reason=reason,
@@ -105,6 +115,7 @@ def _by_moves(record: Record, output: int) -> OutputModel:
         name=name,
         part=part,
         siblings=(),
+        rivals=(),
         words=f"gain by moves of the set-point or by hand, lag {part.times.max():.3g} rows",
         grade="B" if all(_half(g) <= _SURE_GAIN for g in told) else "C",
         reason="",

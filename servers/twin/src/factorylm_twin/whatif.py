@@ -8,11 +8,13 @@ from factorylm_schema.errors import BadRequestError, UnknownNameError
 
 from factorylm_twin.arrays import Floats
 from factorylm_twin.choosing import Part
+from factorylm_twin.tanks import Tanks
 from factorylm_twin.twin import REFUSED, OutputModel, Twin
 
 _FIRST_HORIZON, _LONGEST_HORIZON = 600, 38_400
 _STILL = 1e-3
 _SETTLED = 0.02
+_SHARE_OF_RECORD = 0.3
 _CHANGE = re.compile(
     r"^(?P<name>.+?)\s*=\s*(?P<sign>[+-]?)\s*(?P<number>\d*\.?\d+(?:[eE][+-]?\d+)?)\s*(?P<percent>%?)$"
 )
@@ -124,11 +126,16 @@ def _effect(twin: Twin, output: OutputModel, column: int, past: Past, after: Flo
     for i, refusal in enumerate(output.input_refusals):
         if refusal and after[i] != now[i]:
             return _none(output, refusal)
-    held, moved = _runs(output.part, past, column, after)
+    longest = max(_FIRST_HORIZON, twin.rows)
+    held, moved = _runs(output.part, past, column, after, longest)
     if held is None or moved is None:
-        return _none(output, f"never_settles: {output.name} keeps moving with these inputs held")
+        return _none(output, _restless(twin, output, "keeps moving with these inputs held"))
+    if _settling(moved - held) > _SHARE_OF_RECORD * twin.rows:
+        return _none(output, _restless(twin, output, "would settle so slowly that the record cannot show where"))
+    if _at_an_end(output.part, held) or _at_an_end(output.part, moved):
+        return _none(output, f"outside_envelope: {output.name} would leave the range that the record covers")
     baseline, new = float(held[-1]), float(moved[-1])
-    low, high = _change_band(output, past, column, after, new - baseline)
+    low, high = _change_band(output, past, column, after, new - baseline, longest)
     if new != baseline and low < 0.0 < high:
         return _none(
             output, f"sign_unsure: models of parts of the record disagree whether {output.name} rises or falls"
@@ -149,14 +156,24 @@ def _effect(twin: Twin, output: OutputModel, column: int, past: Past, after: Flo
     )
 
 
-def _runs(part: Part, past: Past, column: int, after: Floats) -> tuple[Floats | None, Floats | None]:
+def _restless(twin: Twin, output: OutputModel, what: str) -> str:
+    hours = f"{twin.rows * twin.step:.4g} {twin.time_unit}"
+    return (
+        f"never_settles: {output.name} {what} (it has {hours}); a level or a count that adds up has no new steady value"
+    )
+
+
+def _at_an_end(part: Part, run: Floats) -> bool:
+    """Stopped by the model's bounds, which lie beyond what was seen; an empty vessel or a flow of 0 is no such end."""
+    return bool(run[-1] >= part.high or (run[-1] <= part.low and part.low != 0.0)) and not isinstance(part, Tanks)
+
+
+def _runs(part: Part, past: Past, column: int, after: Floats, longest: int) -> tuple[Floats | None, Floats | None]:
     """Both futures, long enough to come to rest; None for what never does."""
-    rows = _FIRST_HORIZON
-    while rows <= _LONGEST_HORIZON:
+    for rows in sorted({_FIRST_HORIZON, min(4 * _FIRST_HORIZON, longest), min(longest, _LONGEST_HORIZON)}):
         held, moved = (_future(part, past, column, u, rows) for u in (past.u[-1], after))
         if _rests(held, moved) and _rests(moved, held):
             return held, moved
-        rows *= 4
     return None, None
 
 
@@ -170,18 +187,33 @@ def _rests(run: Floats, other: Floats) -> bool:
     return float(np.ptp(run[-len(run) // 5 :])) <= _STILL * 5 * moved
 
 
-def _change_band(output: OutputModel, past: Past, column: int, after: Floats, change: float) -> tuple[float, float]:
+def _change_band(
+    output: OutputModel, past: Past, column: int, after: Floats, change: float, longest: int
+) -> tuple[float, float]:
     """How far the change itself is known: by resampled gains, or by models that each lack a part of the record."""
     steps = after - past.u[-1]
     if len(output.gain_low):
         ends = np.array([output.gain_low * steps, output.gain_high * steps])
         return float(np.nansum(ends.min(axis=0))), float(np.nansum(ends.max(axis=0)))
-    others = []
-    for sibling in output.siblings:
-        held, moved = _runs(sibling, past, column, after)
-        others.append(float(moved[-1] - held[-1]) if held is not None and moved is not None else np.inf * -change)
-    half = max(2.0 * float(np.std(others)), float(np.max(np.abs(np.array(others) - change))))
+
+    def told(model: Part) -> float:
+        held, moved = _runs(model, past, column, after, longest)
+        return float(moved[-1] - held[-1]) if held is not None and moved is not None else float("nan")
+
+    found = np.array([told(sibling) for sibling in output.siblings])
+    apart = [abs(told(rival) - change) for rival in output.rivals]
+    # the blocks are a grouped jackknife: its standard error is sqrt(g - 1) times the spread of the groups' answers
+    found = found if np.isfinite(found).sum() < len(found) - 1 else found[np.isfinite(found)]  # one may go astray
+    error = np.sqrt(len(found) - 1) * float(np.std(found)) if np.isfinite(found).all() else np.inf
+    apart += np.abs(found - change).tolist()
+    half = max(_t_90(len(found) - 1) * error, *(a for a in apart if np.isfinite(a)))
     return change - half, change + half
+
+
+def _t_90(freedom: int) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, 0.95))
 
 
 def _settling(difference: Floats) -> float:
