@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
+from factorylm_schema import load_manifest
 from factorylm_skill import Settings, Skill
 from factorylm_skill.testing import tool_tokens
 
@@ -66,7 +67,8 @@ def _skill_row(member: Member, name: str) -> str:
     tokens = sum(tool_tokens(tool) for tool in tools)
     speaks = ", ".join(f"`{scheme}`" for scheme in sorted(getattr(getattr(skill, "dialect", None), "schemes", ())))
     link = f"[{skill.title}]({member.folder.relative_to(ROOT).as_posix()}/README.md)"
-    return f"| {link} | {member.project['description']} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
+    what = load_manifest(member.folder / "skill.toml").description
+    return f"| {link} | {what} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
 
 
 def _imports() -> str:
