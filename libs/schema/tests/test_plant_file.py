@@ -107,7 +107,7 @@ d = { address = "r1", byte_order = "ABDC" }
         "plant.toml:9: devices.pump1.tags.speed.unit: 'rpm' is not a UCUM unit; write '/min'",
         "plant.toml:9: devices.pump1.tags.speed.address: 'x1' is not an address; it looks like r1",
         "plant.toml:10: devices.pump1.tags.level.address: 'x2' is not an address; it looks like r1",
-        "plant.toml:11: devices.pump1.tags.a: address is missing",
+        "plant.toml:11: devices.pump1.tags.a: address is missing; is 'addres' meant for it?",
         "plant.toml:12: devices.pump1.tags.b.write: min 5 is above max 1",
         (
             "plant.toml:13: devices.pump1.tags.c.scale: input should be a valid number, "
