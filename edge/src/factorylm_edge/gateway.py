@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,7 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """Everything the page and the metrics show."""
         return {
+            "version": version("factorylm-edge"),
             "plant": self.plant.name,
             "seconds": round(time.monotonic() - self.begun_s, 1),
             "kept": self.recorder.kept,
