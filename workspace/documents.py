@@ -3,15 +3,21 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import entry_points
+from typing import Any
 
+from factorylm_schema import load_manifest
 from factorylm_skill import Settings, Skill
 from factorylm_skill.testing import tool_tokens
 
 from workspace.bench import FIGURES
 from workspace.imports import layer, siblings_of
 from workspace.members import ROOT, Member, members
+
+# A benchmark of one package is shown on that package's page, the others on the project's.
+PAGES = {name: f"servers/{name}/README.md" for name in ("enip", "modbus", "opcua", "s7")}
 
 
 def main() -> int:
@@ -61,7 +67,8 @@ def _skill_row(member: Member, name: str) -> str:
     tokens = sum(tool_tokens(tool) for tool in tools)
     speaks = ", ".join(f"`{scheme}`" for scheme in sorted(getattr(getattr(skill, "dialect", None), "schemes", ())))
     link = f"[{skill.title}]({member.folder.relative_to(ROOT).as_posix()}/README.md)"
-    return f"| {link} | {member.project['description']} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
+    what = load_manifest(member.folder / "skill.toml").description
+    return f"| {link} | {what} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
 
 
 def _imports() -> str:
@@ -89,10 +96,19 @@ def _reached(name: str, direct: dict[str, set[str]]) -> set[str]:
 
 
 def _figures() -> str:
-    """What `./run bench record` kept, one row a figure."""
-    kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-    rows = [_figure_row(row, bench["command"]) for bench in kept.values() for row in bench["figures"]]
+    """What `./run bench record` kept of the benchmarks that have no page of their own, one row a figure."""
+    return _table_of(name for name in _kept() if name not in PAGES)
+
+
+def _table_of(benches: Iterable[str]) -> str:
+    kept = _kept()
+    rows = [_figure_row(row, kept[name]["command"]) for name in benches for row in kept[name]["figures"]]
     return "| what | measured | bound | again with |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _kept() -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    return kept
 
 
 def _figure_row(row: dict[str, str], command: str) -> str:
@@ -103,6 +119,7 @@ def _figure_row(row: dict[str, str], command: str) -> str:
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": {"imports": _imports},
     "README.md": {"skills": _skills, "figures": _figures},
+    **{page: {"figures": partial(_table_of, [name])} for name, page in PAGES.items()},
 }
 
 if __name__ == "__main__":

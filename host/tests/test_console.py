@@ -58,8 +58,8 @@ def board(audit: AuditLog) -> Board:
 
 def asked(number: int = 1) -> WriteRequest:
     return WriteRequest(
-        id=f"w{number}", tag="d.level", description="How full", unit="m", before=1.5, value=2, principal="local",
-        client=EVIL, asked=NOW, expires=NOW + timedelta(seconds=120),
+        id=f"w{number}", tag="d.level", description="How full", unit="m", before=1.5, value=2, reason=EVIL,
+        principal="local", client=EVIL, asked=NOW, expires=NOW + timedelta(seconds=120),
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ async def test_the_snapshot_holds_values_trends_health_alarms_requests_audit_and
 
     board.alarms = [standing]
     board.desk.put(asked())
-    audit.append("written", tag="d.level", value=2)
+    audit.append("written", tag="d.level", value=2, asked_because=EVIL)
     record = CallRecord(
         time=NOW, principal="local", client="c", tool="t", arguments="{}", outcome="ok", answered=3, seconds=0.1
     )
@@ -99,7 +99,9 @@ async def test_the_snapshot_holds_values_trends_health_alarms_requests_audit_and
     assert told["requests"][0]["decision"] == "waiting"
     assert told["audit"]["verdict"] == "1 lines, the chain is intact"
     assert told["calls"][0]["tool"] == "t"
-    hostile = (told["values"][1]["value"], told["alarms"]["alarms"][0]["text"], told["requests"][0]["client"])
+    request = told["requests"][0]
+    hostile = (told["values"][1]["value"], told["alarms"]["alarms"][0]["text"], request["client"], request["reason"])
+    hostile += (told["audit"]["lines"][0]["asked_because"],)
     assert all(len(text) <= 200 and "\u202e" not in text for text in hostile)
 
 

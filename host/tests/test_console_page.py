@@ -88,8 +88,12 @@ async def console_page(port: int, **options) -> AsyncIterator[Page]:
         assert faults == []
 
 
+REASON = "The tank is low. <script>document.title='hacked'</script>"
+
+
 def write(client: Client, value: int) -> "asyncio.Task[object]":
-    return asyncio.ensure_future(client.call_tool("modbus_write_tag", {"tag": "pump1.setpoint", "value": value}))
+    asked = {"tag": "pump1.setpoint", "value": value, "reason": REASON}
+    return asyncio.ensure_future(client.call_tool("modbus_write_tag", asked))
 
 
 async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path) -> None:
@@ -100,6 +104,8 @@ async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path
         asking = write(client, 1400)
         waiting = page.locator("flm-approvals li.waiting")
         await expect(waiting).to_contain_text("1200 /min → 1400 /min")
+        await expect(waiting).to_contain_text("The assistant says, unchecked:")
+        await expect(waiting.locator("q")).to_have_text(REASON)
         await expect(page).to_have_title("(1) FactoryLM console")
         await page.get_by_role("button", name="Approve writing 1400 /min to pump1.setpoint").click()
         result = await asyncio.wait_for(asking, 60)
@@ -108,6 +114,7 @@ async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path
         await expect(page.locator("flm-audit")).to_contain_text("3 lines, the chain is intact")
         for event in ("approved", "sending", "written"):
             await expect(page.locator("flm-audit td", has_text=re.compile(f"^{event}$"))).to_have_count(1)
+        await expect(page.locator("flm-audit q")).to_have_text([REASON, REASON])
         await expect(page.locator("flm-calls")).to_contain_text("modbus_write_tag")
 
 
@@ -261,12 +268,13 @@ async def test_a_write_nobody_decides_counts_down_and_expires_on_the_page(tmp_pa
         now = datetime.now(UTC)
         board.desk.put(
             WriteRequest(
-                id="w1", tag="d.level", description="", unit="m", before=1.5, value=1234567.8901, principal="local",
-                client="c", asked=now, expires=now + timedelta(seconds=2.5),
+                id="w1", tag="d.level", description="", unit="m", before=1.5, value=1234567.8901, reason="",
+                principal="local", client="c", asked=now, expires=now + timedelta(seconds=2.5),
             )
         )  # fmt: skip
         waiting = page.locator("flm-approvals li.waiting")
         await expect(waiting).to_contain_text("1.5 m → 1234567.8901 m")
+        await expect(waiting).to_contain_text("The assistant gives no reason.")
         await expect(waiting).to_contain_text("s left")
         await expect(page.locator("flm-approvals")).to_contain_text("expired: nobody decided")
         await expect(waiting).to_have_count(0)

@@ -2,16 +2,16 @@
 
 import asyncio
 import logging
-import os
 import shutil
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import FactoryLMError, Plant, PlantFileError, load_plant
+from factorylm_schema import Plant, PlantFileError, load_plant
 from factorylm_skill import ProtocolSkill
 
 from factorylm_edge.collector import Collector
@@ -86,6 +86,7 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """Everything the page and the metrics show."""
         return {
+            "version": version("factorylm-edge"),
             "plant": self.plant.name,
             "seconds": round(time.monotonic() - self.begun_s, 1),
             "kept": self.recorder.kept,
@@ -170,46 +171,6 @@ class Gateway:
                 self.clock_jumps += 1
                 logger.warning("the clock jumped by %+.1f s; samples carry the new time", now_apart - apart)
             apart = now_apart
-
-
-@dataclass
-class DataFolder:
-    """The folder one gateway works in, and nobody else at the same time."""
-
-    path: Path
-    _lock: int = -1
-
-    def __enter__(self) -> Path:
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "gateway.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        except OSError as error:
-            raise HistoryError(
-                f"{self.path} cannot be written: {error.strerror}", hint="Choose another --data"
-            ) from error
-        if not _locked(self._lock):
-            os.close(self._lock)
-            raise FactoryLMError(f"another gateway works in {self.path}", hint="Give each gateway its own --data")
-        return self.path
-
-    def __exit__(self, *_: object) -> None:
-        os.close(self._lock)
-
-
-def _locked(file: int) -> bool:
-    """Held until the file is closed, also by a kill."""
-    try:
-        if os.name == "nt":
-            import msvcrt
-
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _records(plant: Plant) -> list[TagRecord]:

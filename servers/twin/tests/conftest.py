@@ -57,9 +57,10 @@ def loop() -> Callable[..., Columns]:
 
 @pytest.fixture(scope="session")
 def learned() -> Learn:
-    def learn_from(columns: Columns, inputs: Sequence[str], outputs: Sequence[str], **more: str):
+    def learn_from(columns, inputs, outputs, template="", signs=(), **more: str):
         texts = {name: [repr(float(v)) for v in values] for name, values in columns.items()}
-        return learn(record_of(texts, Wanted(inputs=tuple(inputs), outputs=tuple(outputs), **more), "test.csv"))
+        wanted = Wanted(inputs=tuple(inputs), outputs=tuple(outputs), **more)
+        return learn(record_of(texts, wanted, "test.csv"), template)
 
     return learn_from
 

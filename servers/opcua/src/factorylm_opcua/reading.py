@@ -136,7 +136,7 @@ def _prepared(session: Session, tags: Sequence[Tag]) -> Prepared:
 
 async def _fetch(session: Session, requests: Sequence[ReadParameters]) -> list[Sample]:
     """All samples in order, `max_in_flight` requests at a time."""
-    most = session.access.max_in_flight
+    most = session.endpoint.max_in_flight
     samples: list[Sample] = []
     for start in range(0, len(requests), most):
         together = requests[start : start + most]

@@ -71,7 +71,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--time", default="", metavar="COL", help="numbers or timestamps; default: the row number")
     parser.add_argument("--mode", default="", metavar="COL", help="auto or manual, when a controller moves an input")
     parser.add_argument("--setpoint", default="", metavar="COL", help="the controller's set-point")
-    parser.add_argument("--template", default="", choices=["tanks"], help="use this grey box and no other model")
+    parser.add_argument("--template", default="", choices=_TEMPLATES, help="use this grey box and no other model")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="where the model goes")
     parser.add_argument("--report", type=Path, metavar="HTML", help="also write an offline page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the model card as JSON ('-': print it)")
@@ -128,6 +128,7 @@ def _limit(text: str) -> tuple[str, tuple[float, float]]:
     return name, limits
 
 
+_TEMPLATES = ("tanks", "pump", "fan", "exchanger", "motor", "conveyor")
 _SUBCOMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], str]] = {
     "fit": (_add_fit, "learn a twin from history, and grade it by its free run"),
     "simulate": (_add_simulate, "run the twin free over given inputs"),

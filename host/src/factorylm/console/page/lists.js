@@ -65,10 +65,13 @@ export class Audit extends Part {
       make("td", {}, line.event),
       make("td", {}, line.tag || ""),
       make("td", { class: "number" }, "value" in line ? `${shown(line.before)} → ${shown(line.value)}` : ""),
-      make("td", { class: "optional" }, line.reason || line.by || line.client || ""),
+      make("td", { class: "optional" }, line.reason || line.by || line.client || "", ...this.said(line)),
     ]);
     const columns = [["Line", "number optional"], ["Time", "number"], ["Event"], ["Tag"], ["Change", "number"], ["By or why", "optional"]];
     return [said, this.table(columns, rows, "Audit trail")];
+  }
+  said({ asked_because: reason }) {
+    return reason ? [make("span", { class: "soft clamp", title: reason }, "The assistant said: ", make("q", {}, reason))] : [];
   }
   broken(verdict) {
     return make("ul", {}, make("li", { class: "bad" },
