@@ -50,6 +50,7 @@ class Gateway:
     begun_s: float = field(default_factory=time.monotonic)
     clock_jumps: int = 0
     plant_problem: str = ""
+    _clock_apart: float = field(default_factory=lambda: _clock_apart())
 
     def __post_init__(self) -> None:
         self.history.forwarded = bool(self.settings.forward)
@@ -163,18 +164,22 @@ class Gateway:
 
     async def _watch_clock(self) -> None:
         """A clock that is set moves the times of samples: said once for each jump, never hidden."""
-        apart = time.time() - time.monotonic()
         while True:
             await asyncio.sleep(1)
-            now_apart = time.time() - time.monotonic()
-            if abs(now_apart - apart) > _CLOCK_JUMP_S:
+            apart = _clock_apart()
+            if abs(apart - self._clock_apart) > _CLOCK_JUMP_S:
                 self.clock_jumps += 1
-                logger.warning("the clock jumped by %+.1f s; samples carry the new time", now_apart - apart)
-            apart = now_apart
+                logger.warning("the clock jumped by %+.1f s; samples carry the new time", apart - self._clock_apart)
+            self._clock_apart = apart
 
 
 def _records(plant: Plant) -> list[TagRecord]:
     return [TagRecord(name=tag.id, unit=tag.unit, description=tag.description) for tag in plant.tags()]
+
+
+def _clock_apart() -> float:
+    """Stays as it is until somebody sets the clock."""
+    return time.time() - time.monotonic()
 
 
 def _mark(path: Path | None) -> tuple[int, int] | None:
