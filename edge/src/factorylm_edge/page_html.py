@@ -36,6 +36,8 @@ dd small { font-size: .8rem; color: var(--dim); display: block }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--dim); font-weight: 600; font-size: .875rem; white-space: nowrap }
+td { overflow-wrap: anywhere; min-width: 2.5rem; max-width: 22rem }
+td.t { white-space: nowrap }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 td.bad { color: var(--bad); font-weight: 700 }
 td.good { color: var(--good) }
@@ -134,7 +136,11 @@ def _leaves(status: dict[str, Any]) -> str:
             ", ".join(target["tags"]),
             target["sent"],
             target["samples"],
-            ("bad", target["trouble"]) if target["trouble"] else ("good", "reached"),
+            ("bad", target["trouble"])
+            if target["trouble"]
+            else ("good", "reached")
+            if target["sent"]
+            else "nothing sent yet",
         ]
         for target in status["targets"]
     ]
@@ -147,14 +153,14 @@ def _values(latest: dict[str, Sample], namespace: Namespace) -> str:
     for _, sample in sorted(latest.items())[:_MOST_VALUES]:
         value = "-" if sample.value is None else sample.value
         quality = ("", "good") if sample.is_good else ("bad", quality_name(sample.quality))
-        rows.append([sample.tag, value, quality, _clock(sample), namespace.path(sample.tag)])
+        rows.append([sample.tag, value, quality, ("t", _clock(sample)), namespace.path(sample.tag)])
     said = f"Latest values (the first {len(rows)} of {len(latest):,})" if len(rows) < len(latest) else "Latest values"
     columns = ["tag", "value", "quality", "time (UTC)", "path in the plant"]
     return _table(said, columns, rows, "Nothing was collected yet.")
 
 
 def _table(title: str, columns: list[str], rows: list[list[Any]], empty: str) -> str:
-    """A cell is a value, or a state and a value."""
+    """A cell is a value, or a class and a value."""
     if not rows:
         return f"<h2>{escape(title)}</h2><p>{escape(empty)}</p>"
     numeric = [all(_is_number(_bare(row[at])) for row in rows) for at in range(len(columns))]
@@ -162,17 +168,17 @@ def _table(title: str, columns: list[str], rows: list[list[Any]], empty: str) ->
         f'<th scope="col"{" class=n" if right else ""}>{escape(name)}</th>'
         for name, right in zip(columns, numeric, strict=True)
     )
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    body = "".join(f"<tr>{''.join(map(_cell, row, numeric))}</tr>" for row in rows)
     return (
         f'<h2>{escape(title)}</h2><div class="wide" tabindex="0" role="region" aria-label="{escape(title)}">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, right: bool) -> str:
     state = value[0] if isinstance(value, tuple) else ""
     bare = _bare(value)
-    classes = f"{state} n".strip() if _is_number(bare) else state
+    classes = f"{state} n".strip() if right else state
     opened = f'<td class="{classes}">' if classes else "<td>"
     if isinstance(bare, float):
         return f"{opened}{bare:.6g}</td>"
