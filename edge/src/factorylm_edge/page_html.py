@@ -36,7 +36,9 @@ dd small { font-size: .8rem; color: var(--dim); display: block }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top }
 th { color: var(--dim); font-weight: 600; font-size: .875rem; white-space: nowrap }
-td { overflow-wrap: anywhere; min-width: 2.5rem; max-width: 22rem }
+td { overflow-wrap: break-word; max-width: 20rem }
+td:first-child { min-width: 6rem }
+td:last-child { min-width: 12rem }
 td.t { white-space: nowrap }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums }
 td.bad { color: var(--bad); font-weight: 700 }
@@ -136,16 +138,18 @@ def _leaves(status: dict[str, Any]) -> str:
             ", ".join(target["tags"]),
             target["sent"],
             target["samples"],
-            ("bad", target["trouble"])
-            if target["trouble"]
-            else ("good", "reached")
-            if target["sent"]
-            else "nothing sent yet",
+            _reached(target),
         ]
         for target in status["targets"]
     ]
     columns = ["to", "these tags alone", "sent", "waiting", "state"]
     return _table("What leaves", columns, rows, "Nothing leaves this box: no target is configured.")
+
+
+def _reached(target: dict[str, Any]) -> tuple[str, str]:
+    if target["trouble"]:
+        return "bad", target["trouble"]
+    return ("good", "reached") if target["sent"] else ("", "nothing sent yet")
 
 
 def _values(latest: dict[str, Sample], namespace: Namespace) -> str:
