@@ -14,6 +14,7 @@ from factorylm_registry.checking import table_lines
 from factorylm_registry.quality import judge_all
 from factorylm_registry.quality.environment import build_wheel
 from factorylm_registry.registry import now
+from measuring.figures import Figure
 
 ROOT = Path(__file__).parents[1]
 JUDGEMENTS = ROOT / "registry" / "judgements.json"
@@ -37,10 +38,9 @@ def main(argv: list[str] | None = None) -> int:
         kept = [{key: one[key] for key in _KEPT} for one in found]
         JUDGEMENTS.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     lowest = [one["skill"] for one in found if one["tier"] not in ("silver", "gold", "platinum")]
-    print(
-        f"skills below silver                         {len(lowest):8.2f}   at most 0   {'BROKEN' if lowest else 'kept'}"
-    )
-    return int(bool(lowest))
+    figure = Figure("skills below silver", len(lowest), most=0)
+    print(figure.line)
+    return int(not figure.kept)
 
 
 if __name__ == "__main__":
