@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import Plant, PlantFileError, load_plant
+from factorylm_schema import AlarmEvent, Plant, PlantFileError, load_plant
 from factorylm_skill import ProtocolSkill
 
 from factorylm_edge.collector import Collector, DeviceState
@@ -70,7 +70,7 @@ class Gateway:
             for forward in self.settings.forward
         ]
         self.outbox.begin([forwarder.name for forwarder in self.forwarders])
-        self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put)
+        self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put, self._keep_events)
 
     async def run(self) -> None:
         """Until cancelled; what was collected until then is committed."""
@@ -126,6 +126,10 @@ class Gateway:
         for forwarder in self.forwarders:
             forwarder.wake()
 
+    async def _keep_events(self, events: Sequence[AlarmEvent]) -> None:
+        """On the disk before it returns; what fails is told again at the next look."""
+        await asyncio.to_thread(self.history.append_events, events)
+
     async def _collect(self) -> None:
         """The collector, and a new one whenever the plant file has changed to something sound."""
         while True:
@@ -138,7 +142,7 @@ class Gateway:
                     await collecting
             await asyncio.to_thread(self.history.describe, _records(plant))
             self.plant = plant
-            self.collector = Collector(plant, self.skills, self.settings.scan, self.recorder.put)
+            self.collector = Collector(plant, self.skills, self.settings.scan, self.recorder.put, self._keep_events)
             logger.warning("the plant file changed: now %d devices", len(plant.devices))
 
     async def _changed_plant(self) -> Plant:
