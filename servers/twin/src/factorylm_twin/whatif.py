@@ -213,8 +213,8 @@ def _t_90(freedom: int) -> float:
 
 
 def _settling(difference: Floats) -> float:
-    """Rows until the change stays within 2 % of its end."""
-    away = np.flatnonzero(np.abs(difference - difference[-1]) > _SETTLED * abs(float(difference[-1])))
+    """Rows until the change stays at its end, within 2 % of the largest way it went."""
+    away = np.flatnonzero(np.abs(difference - difference[-1]) > _SETTLED * float(np.abs(difference).max()))
     return float(away[-1] + 2) if len(away) else 0.0
 
 
