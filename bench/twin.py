@@ -33,7 +33,7 @@ START = 50
 RECORDS = (
     ("cascaded_tanks", ("y",), 0.6, (0.25,), ("V",)),
     ("silverbox", ("y",), 0.75, (0.50,), ("mV",)),
-    ("exchanger", ("y",), 2 / 3, (0.15,), ("K",)),
+    ("exchanger", ("y",), 0.75, (0.15,), ("K",)),
     ("cstr", ("y_ca", "y_t"), 0.5, (2e-4, 0.04), ("mol/l", "K")),
 )
 SCENARIOS = ("constant", "dither", "small_steps", "steps", "manual")

@@ -19,7 +19,8 @@ HELP = """\
 usage: ./run COMMAND [ARGUMENTS]
 
   demo [ARGUMENTS]         a simulated plant on real protocols, walked through by a scripted assistant
-  test [PYTEST ARGUMENTS]  everything CI checks; with arguments only those tests (test libs/schema -k units)
+  test [PYTEST ARGUMENTS]  everything CI checks; with arguments only those tests (test libs/schema -k units);
+                           --with-llama also builds and asks a real llama.cpp server
   lint                     format, style, types
   conformance [ARGUMENTS]  the official MCP conformance suite and the Inspector's schema check (--help)
   bench [NAME ARGUMENTS]   a benchmark from bench/; without a name, what there is;

@@ -2,15 +2,18 @@
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 from workspace.environment import SCRIPTS, SetupError, say
+from workspace.llama import running_llama
 from workspace.members import ROOT, members
 from workspace.npm import node_modules
 from workspace.services import running_services
 
 Call = Callable[..., int]
 
+WITH_LLAMA = "--with-llama"
 # Neighbours mostly stay in one worker, where their simulators are started once; who is done early takes over the rest.
 EVERYTHING = ("-n", "2", "--dist", "worksteal", "--quiet", "--cov", "--cov-report=term")
 
@@ -29,13 +32,16 @@ def lint(call: Call) -> int:
 
 def test(call: Call, arguments: list[str]) -> int:
     """Everything CI checks; with arguments, the tests they name and nothing else."""
+    with_llama = WITH_LLAMA in arguments
+    arguments = [argument for argument in arguments if argument != WITH_LLAMA]
     if not arguments and lint(call):
         say("lint failed; the tests did not run")
         return 1
     if not arguments:
         _fetch_from_npm()
-    with running_services() as environment:
-        return call(SCRIPTS / "pytest", *(arguments or EVERYTHING), environment=environment)
+    no_llama: dict[str, str] = {}
+    with running_services() as environment, running_llama() if with_llama else nullcontext(no_llama) as more:
+        return call(SCRIPTS / "pytest", *(arguments or EVERYTHING), environment={**environment, **more})
 
 
 def _fetch_from_npm() -> None:

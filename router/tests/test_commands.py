@@ -13,6 +13,8 @@ import pytest
 from aiohttp import web
 from factorylm_router.cli import main
 from factorylm_router.config import key_digest, load_config
+from factorylm_router.errors import ConfigError
+from factorylm_router.service import Service
 from factorylm_router.simulated import Said
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +139,7 @@ def test_a_wrong_configuration_names_the_key_and_what_would_be_right(tmp_path: P
     assert told in capsys.readouterr().err
 
 
-def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, capsys: Any):
+def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, capsys: Any, monkeypatch: Any):
     secret = tmp_path / "key"
     secret.write_text("sk-very-secret")
     secret.chmod(0o644)
@@ -145,10 +147,38 @@ def test_a_key_file_that_others_may_read_is_refused(tmp_path: Path, capsys: Any)
     path.write_text(
         f'[server]\nport = 0\n[providers.p]\nurl = "http://127.0.0.1/v1"\nkey_file = "{secret}"\n[models]\n'
     )
+    monkeypatch.setenv("FACTORYLM_HOME", str(tmp_path / "home"))
     assert main(["serve", "--config", str(path)]) == 1
     told = capsys.readouterr().err
     assert "others may read" in told
+    assert not (tmp_path / "home").exists(), "a router that does not start leaves nothing behind"
     assert "sk-very-secret" not in told
+
+
+@pytest.mark.parametrize(
+    ("server", "books"),
+    [
+        ("", "home/router/router.db"),
+        ('data = "books"', "books/router.db"),
+        ('state = "sqlite:a.db"', "home/router/a.db"),
+    ],
+)
+async def test_the_books_lie_in_a_data_folder_and_never_where_the_command_was_given(
+    tmp_path: Path, monkeypatch: Any, server: str, books: str
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("FACTORYLM_HOME", str(tmp_path / "home"))
+    path = tmp_path / "router.toml"
+    path.write_text(f"[server]\nport = 0\n{server}\n[providers]\n[models]\n")
+    async with Service(path).running():
+        assert (tmp_path / books).is_file()
+        with pytest.raises(ConfigError, match="another router keeps its books in"):
+            async with Service(path).running():
+                pass
+    assert await ran("costs", "--config", str(path)) == 0
+    assert list(here.iterdir()) == []
 
 
 async def test_the_simulated_router_answers_and_ends_cleanly(free_port: int):

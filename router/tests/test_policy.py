@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 from factorylm_router.config import DataClass, RedactConfig, key_digest
+from factorylm_router.dialing import addresses
 from factorylm_router.errors import ConfigError, PolicyRefusedError
 from factorylm_router.redact import Redaction, StreamRestorer
 from factorylm_router.simulated import Said
@@ -158,26 +159,18 @@ def test_an_address_of_the_internet_is_not_on_site(tmp_path: Any, url: str):
         load_config(path)
 
 
-async def test_a_name_on_site_that_resolves_to_the_internet_is_refused(monkeypatch: Any):
-    from factorylm_router.upstream import OnSiteResolver
+async def test_a_name_on_site_that_resolves_to_the_internet_is_never_dialled(plant: Any, monkeypatch: Any):
+    async def poisoned(host: str, port: int, **_: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
 
-    resolver = OnSiteResolver()
-
-    async def poisoned(host: str, port: int, family: Any) -> Any:
-        return [
-            {
-                "hostname": host,
-                "host": "93.184.216.34",
-                "port": port,
-                "family": family,
-                "proto": 0,
-                "flags": 0,
-            }
-        ]
-
-    monkeypatch.setattr(resolver._resolver, "resolve", poisoned)
-    with pytest.raises(OSError, match="resolves to a public address"):
-        await resolver.resolve("llm.plant.local", 443)
+    async with plant.running():
+        plant.file.write_text(plant.file.read_text().replace(plant.urls[1], "http://llm.plant.local/v1"))
+        assert plant.service.reload()
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", poisoned)
+        status, body, _ = await plant.chat("local", SECRET)
+        with pytest.raises(OSError, match="resolves to a public address"):
+            await addresses("llm.plant.local", 443, on_site=True)
+    assert (status, body["error"]["code"]) == (502, "upstream_failed")
 
 
 CONFIG = RedactConfig(names=("Herr Maier", "Müller & Söhne"), tags=("pump1.speed", "tank 2 level"))

@@ -1,6 +1,5 @@
 """The plain proxy: real clients, one model, nothing lost on the way."""
 
-import os
 from typing import Any
 
 import pytest
@@ -67,27 +66,28 @@ async def test_plant_data_stays_by_default(plant: Any):
     assert plant.outside.requests == []
 
 
-@pytest.mark.skipif(
-    "FACTORYLM_LLAMA_SERVER" not in os.environ, reason="FACTORYLM_LLAMA_SERVER names no llama.cpp server"
+@pytest.mark.parametrize(
+    ("quirk", "sent"),
+    [
+        ("llama-cpp", ["required", ["read_tags"], "json_schema"]),
+        (
+            "llama-cpp-python",
+            [{"type": "function", "function": {"name": "read_tags"}}, ["read_tags", "diagnose"], "json_object"],
+        ),
+    ],
 )
-async def test_a_real_llama_cpp_server_answers_whole_and_streamed(plant: Any):
-    url = os.environ["FACTORYLM_LLAMA_SERVER"].rstrip("/") + "/v1"
-    model = os.environ.get("FACTORYLM_LLAMA_MODEL", "tiny-local")
+async def test_local_servers_are_told_in_the_words_they_understand(plant: Any, quirk: str, sent: list[Any]):
+    tools = [{"type": "function", "function": {"name": name}} for name in ("read_tags", "diagnose")]
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    more = {"tools": tools, "response_format": form, "max_completion_tokens": 7}
     async with plant.running():
-        text = plant.file.read_text().replace(plant.urls[1], url)
-        text = text.replace('where = "plant"', 'where = "plant"\nat_once = 1\nquirks = ["llama-cpp"]')
-        plant.file.write_text(text.replace("[models.local]", f'[models.local]\nname = "{model}"'))
+        text = plant.file.read_text().replace('where = "plant"', f'where = "plant"\nquirks = ["{quirk}"]')
+        plant.file.write_text(text)
         assert plant.service.reload()
-        client = AsyncOpenAI(base_url=plant.url + "/v1", api_key="x", max_retries=0)
-        ask = {
-            "model": "local",
-            "messages": [{"role": "developer", "content": "Be short."}, {"role": "user", "content": "hi"}],
-        }
-        whole = await client.chat.completions.create(**ask, max_completion_tokens=5)
-        stream = await client.chat.completions.create(
-            **ask, max_completion_tokens=5, stream=True, stream_options={"include_usage": True}
-        )
-        usages = [chunk.usage async for chunk in stream if chunk.usage]
-        await client.close()
-    assert whole.usage.completion_tokens <= 8  # llama.cpp may exceed a limit by up to 3
-    assert len(usages) == 1
+        named = {"type": "function", "function": {"name": "read_tags"}}
+        assert (await plant.chat("local", **more, tool_choice=named))[0] == 200
+        assert (await plant.chat("local", n=2))[0] == 400
+    (got,) = plant.site.requests
+    told = [got["tool_choice"], [tool["function"]["name"] for tool in got["tools"]], got["response_format"]["type"]]
+    assert told == sent
+    assert (got["max_tokens"], "max_completion_tokens" in got) == (7, False)

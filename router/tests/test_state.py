@@ -182,15 +182,15 @@ async def test_two_replicas_share_one_budget(state: Any, tmp_path: Path):
     assert granted.count(True) == 10
 
 
-async def test_an_engine_that_is_not_there_is_told_by_its_address():
+async def test_an_engine_that_is_not_there_is_told_by_its_address(tmp_path: Path):
     for url, where in (
         ("redis://127.0.0.1:1/0", "127.0.0.1:1"),
         ("postgresql://x@127.0.0.1:1/test", "127.0.0.1:1"),
     ):
         with pytest.raises(ConfigError, match=where):
-            await open_state(url).open()
+            await open_state(url, tmp_path / "spool").open()
     with pytest.raises(ConfigError, match="no engine for 'mongodb'"):
-        open_state("mongodb://x")
+        open_state("mongodb://x", tmp_path / "spool")
 
 
 class Cable:
@@ -280,7 +280,7 @@ async def test_a_disk_that_takes_nothing_stops_nothing_and_gets_all_rows_later(t
 
     monkeypatch.setattr(sqlite, "_insert", failing)
     monkeypatch.setattr(sqlite, "RETRY_S", 0.01)
-    state: Any = open_state(f"sqlite:{tmp_path / 'state.db'}")
+    state: Any = open_state(f"sqlite:{tmp_path / 'state.db'}", tmp_path / "spool")
     await state.open()
     for number in range(200):
         await state.settle("ops", f"r{number}", [row(number)])

@@ -38,6 +38,7 @@ class Scan(_Part):
     """What is read how often; `report` says whether a value that stays is kept again and again."""
 
     interval_s: Interval = 1.0
+    alarms_interval_s: Interval = 2.0
     report: Literal["changes", "all"] = "changes"
     # a value holds 90 s at most where nothing else was heard: a gateway that lives says so in time
     most_silence_s: Annotated[float, Field(ge=1, le=60)] = 60.0
@@ -94,6 +95,11 @@ class Outbox(_Part):
 
     most_mb: Annotated[int, Field(ge=1)] = 1024
     when_full: Literal["drop-oldest", "refuse-newest"] = "drop-oldest"
+
+    @property
+    def most_bytes(self) -> int:
+        """`most_mb` in bytes."""
+        return self.most_mb * 1_000_000
 
 
 class EdgeSettings(_Part):

@@ -1,15 +1,14 @@
 """One attempt at one model: said in its dialect, watched to its end, booked whatever happens."""
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import orjson
 
 from factorylm_router.config import Config, ModelConfig
+from factorylm_router.connection import Connection
 from factorylm_router.errors import PriceUnknownError
 from factorylm_router.journal import Journal
 from factorylm_router.ledger import LedgerRow, Purpose, Status
@@ -18,7 +17,7 @@ from factorylm_router.policy import Caller, Ruling
 from factorylm_router.redact import Redaction
 from factorylm_router.resilience import FailedAttempt, Trouble
 from factorylm_router.routes import Route
-from factorylm_router.upstream import Provider, Providers, translated, whole_answer
+from factorylm_router.upstream import Provider, Providers, whole_answer
 from factorylm_router.wire.chat import Tally, estimated_tokens
 from factorylm_router.wire.lines import Line, Surface, line_to
 from factorylm_router.wire.messages_out import chat_from_message, usage_of_message
@@ -233,51 +232,65 @@ NOTHING_USED = Usage()
 BESIDE_THE_ANSWER = frozenset({Purpose.SHADOW, Purpose.ESCALATION})
 
 
-@asynccontextmanager
-async def opened(
-    desk: Desk, job: Job, model: str, purpose: Purpose, clock: Callable[[], float] = time.monotonic
-) -> AsyncIterator[tuple[aiohttp.ClientResponse, Line, Booking]]:
-    """An answering provider. Whoever gets it books the end; what goes wrong before is booked here."""
-    provider, breaker = desk.provider_of(model), desk.provider_of(model).breaker(model)
-    line = desk.line(job, model)
-    booking = Booking(desk, job, model, purpose, clock)
-    if not breaker.lets_through(clock()):
-        failure = FailedAttempt(
-            trouble=Trouble.OPEN, message=f"{model} failed repeatedly and is left alone for a moment"
-        )
-        booking.fail(failure)
-        raise failure
-    booking.begin()
-    try:
-        response = await provider.post(line.path, line.encoded(), job.ruling, _trace(booking))
+class Opened:
+    """`async with` an answering provider. Whoever enters books the end; what goes wrong is booked here.
+
+    A class and no `@asynccontextmanager`: that generator cost every request more than the ledger does."""
+
+    __slots__ = ("_breaker", "_clock", "_desk", "_job", "_provider", "booking", "connection", "line")
+
+    connection: Connection
+
+    def __init__(
+        self, desk: Desk, job: Job, model: str, purpose: Purpose, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._desk, self._job, self._clock = desk, job, clock
+        self._provider = desk.provider_of(model)
+        self._breaker = self._provider.breaker(model)
+        self.line = desk.line(job, model)
+        self.booking = Booking(desk, job, model, purpose, clock)
+
+    async def __aenter__(self) -> "Opened":
+        model = self.booking.model
+        if not self._breaker.lets_through(self._clock()):
+            message = f"{model} failed repeatedly and is left alone for a moment"
+            failure = FailedAttempt(trouble=Trouble.OPEN, message=message)
+            self.booking.fail(failure)
+            raise failure
+        self.booking.begin()
         try:
-            yield response, line, booking
-        finally:
-            provider.finish(response)
-        breaker.succeeded()
-    except FailedAttempt as failure:
-        if failure.is_the_clients_fault or failure.trouble is Trouble.BUSY:
-            breaker.gave_up()
+            line, attempt_id = self.line, self.booking.attempt_id
+            self.connection = await self._provider.post(line.path, line.encoded(), self._job.ruling, attempt_id)
+        except BaseException as error:
+            self._judge(error)
+            raise
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        self._provider.finish(self.connection)
+        if error is None:
+            self._breaker.succeeded()
         else:
-            breaker.failed(clock())
-        booking.fail(failure)
-        raise
-    except BaseException:
-        breaker.gave_up()
-        # The client left while the provider was working: tokens seen so far are priced, the rest is unknown.
-        booking.end(Status.ABORTED, booking.sent(), trouble="client left")
-        raise
+            self._judge(error)
 
-
-def _trace(booking: Booking) -> dict[str, str]:
-    """The provider's books and ours share this id. Nothing else of the client's headers goes on."""
-    return {"X-Request-Id": booking.attempt_id}
+    def _judge(self, error: BaseException) -> None:
+        if not isinstance(error, FailedAttempt):
+            self._breaker.gave_up()
+            # The client left while the provider was working: tokens seen so far are priced, the rest is unknown.
+            self.booking.end(Status.ABORTED, self.booking.sent(), trouble="client left")
+            return
+        if error.is_the_clients_fault or error.trouble is Trouble.BUSY:
+            self._breaker.gave_up()
+        else:
+            self._breaker.failed(self._clock())
+        self.booking.fail(error)
 
 
 async def ask(desk: Desk, job: Job, model: str, purpose: Purpose) -> Answer:
     """One whole answer, or a FailedAttempt."""
-    async with opened(desk, job, model, purpose) as (response, line, booking):
-        raw = await whole_answer(response, booking.provider)
+    async with Opened(desk, job, model, purpose) as opened:
+        line, booking = opened.line, opened.booking
+        raw = await whole_answer(opened.connection, booking.provider)
         booking.first()
         answer = _understood(raw, line, job, booking)
         _restore(answer, job, desk, model)
@@ -339,13 +352,3 @@ def _restore(answer: Answer, job: Job, desk: Desk, model: str) -> None:
         answer.chat = job.redaction.shown_answer(answer.chat)
         answer.raw = orjson.dumps(answer.chat)
         answer.dialect = "chat"
-
-
-def broken(error: Exception, provider: str) -> FailedAttempt:
-    """A stream's trouble in the middle of it."""
-    if isinstance(error, FailedAttempt):
-        return error
-    failure = translated(error, provider)
-    if failure.trouble is Trouble.LOST:
-        return FailedAttempt(trouble=Trouble.CUT, message=f"the answer of {provider} broke off")
-    return failure

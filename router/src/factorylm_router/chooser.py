@@ -17,6 +17,7 @@ from factorylm_router.ledger import Purpose
 from factorylm_router.money import Usage, cost_of
 from factorylm_router.policy import may_leave_to
 from factorylm_router.resilience import FailedAttempt
+from factorylm_router.trial import Arm, Trial
 from factorylm_router.verifier import Verifier
 from factorylm_router.wire.chat import estimated_tokens, last_user_text, text_of
 from factorylm_router.wire.lines import as_chat
@@ -37,6 +38,7 @@ class Talk:
     waiting: list[str]
     shares: list[float]
     premium: str | None
+    arm: Arm = ""
     answers: list[Answer] = field(default_factory=list)
     unusable: list[Answer] = field(default_factory=list)
     seen: list[Observation] = field(default_factory=list)
@@ -56,6 +58,7 @@ class Chooser:
         self.verifier = verifier
         self.known = known
         self.draw = draw
+        self.trial: Trial | None = None
         self.caution = 1.0  # below 1 after drift: premium is asked sooner
         self._shadows: set[asyncio.Task[None]] = set()
 
@@ -68,6 +71,9 @@ class Chooser:
             answer = await self.gateway.ask_chain(plan, (talk.premium, *talk.waiting))
             return answer, "premium costs too little more than the cheap models: a cascade would lose money"
         plan.headers["X-FactoryLM-Route"] = "cascade"
+        if self.trial is not None:
+            talk.arm = "new" if self.draw() < self.trial.share else "old"
+            plan.headers["X-FactoryLM-Trial"] = talk.arm
         deadline = plan.desk.config.routing.deadline_s
         try:
             async with asyncio.timeout(deadline):
@@ -101,7 +107,7 @@ class Chooser:
         if talk.plan.desk.config.routing.together:
             await asyncio.gather(*(self._ask_cheap(talk) for _ in range(min(2, len(talk.waiting)))))
         while True:
-            verifier = self._cautious()
+            verifier = self._verifier_for(talk)
             step = next_step(verifier, talk.shares, talk.question, talk.seen, premium=talk.premium is not None)
             if self._is_prose(talk):
                 return await self._prose(talk)
@@ -128,11 +134,11 @@ class Chooser:
             return await self._escalated(talk, "free prose: nothing here can check it, so premium answers")
         return self._unverified(talk, "free prose, which nothing here can check")
 
-    def _cautious(self) -> Verifier:
+    def _verifier_for(self, talk: Talk) -> Verifier:
+        verifier = self.trial.challenger if self.trial and talk.arm == "new" else self.verifier
         if self.caution >= 1.0:
-            return self.verifier
-        calls = self.verifier.premium_calls_per_right_answer / self.caution
-        return replace(self.verifier, premium_calls_per_right_answer=calls)
+            return verifier
+        return replace(verifier, premium_calls_per_right_answer=verifier.premium_calls_per_right_answer / self.caution)
 
     async def _ask_cheap(self, talk: Talk) -> None:
         """A model that does not answer is as if it were not there."""
@@ -177,12 +183,15 @@ class Chooser:
     async def _escalated(self, talk: Talk, why: str) -> tuple[Answer, str]:
         assert talk.premium is not None
         try:
-            return await self.gateway.ask_patiently(talk.plan, talk.premium, Purpose.ESCALATION), why
+            answer = await self.gateway.ask_patiently(talk.plan, talk.premium, Purpose.ESCALATION)
         except FailedAttempt as failure:
             if not talk.answers and not talk.unusable:
                 answer = await self.gateway.ask_chain(talk.plan, talk.plan.route.models[::-1])
                 return answer, "premium did not answer"
             return self._unverified(talk, f"premium did not answer ({failure.trouble})")
+        if talk.arm and self.draw() < talk.plan.desk.config.routing.shadow_share:
+            await self.gateway.state.sample_put({**self._on_trial(talk), "agreed": None, "escalated": True})
+        return answer, why
 
     # -- sessions -----------------------------------------------------------------------------
 
@@ -251,7 +260,14 @@ class Chooser:
             "chance": round(step.chance, 4),
             "agreed": accepted.answer == premium.answer if can_tell else None,
             "skill": job.caller.skill,
+            **self._on_trial(talk),
         }
+
+    def _on_trial(self, talk: Talk) -> dict[str, Any]:
+        if self.trial is None or not talk.arm:
+            return {}
+        spent = {"at_ms": talk.plan.job.at_ms, "cost_micro": talk.plan.job.spent_micro()}
+        return {**spent, "trial": self.trial.name, "arm": talk.arm}
 
     async def settled(self) -> None:
         while self._shadows:

@@ -51,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _add_compare(commands)
     _add_costs(commands)
     _add_learn(commands)
+    _add_trial(commands)
     _add_key(commands)
     return top
 
@@ -217,6 +218,19 @@ def _learn(arguments: argparse.Namespace) -> int:
     from factorylm_router.reports import learn
 
     sys.stdout.write(asyncio.run(learn(arguments.config, arguments.out)) + "\n")
+    return 0
+
+
+def _add_trial(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    told = "How the verifier on trial stands against the one in use, on live requests."
+    _with_config(command := _command(commands, "trial", told, "trial --config router.toml"))
+    command.set_defaults(run=_trial)
+
+
+def _trial(arguments: argparse.Namespace) -> int:
+    from factorylm_router.reports import trial
+
+    sys.stdout.write(asyncio.run(trial(arguments.config)) + "\n")
     return 0
 
 

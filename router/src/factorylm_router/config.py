@@ -55,7 +55,7 @@ class ProviderConfig(Table):
     queue: Annotated[int, Field(ge=0, le=100_000)] = 1000
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     responses: bool = False
-    quirks: frozenset[Literal["llama-cpp"]] = frozenset()
+    quirks: frozenset[Literal["llama-cpp", "llama-cpp-python"]] = frozenset()
 
     @field_validator("url")
     @classmethod
@@ -183,6 +183,8 @@ class RoutingConfig(Table):
     together: bool = False  # ask the first two cheap models at once: faster, and never only one
     session_hours: Annotated[float, Field(gt=0, le=24 * 30)] = 12
     verifier_file: Path | None = None
+    challenger_file: Path | None = None  # a verifier on trial, for this share of the cascades
+    challenger_share: Share = 0.5
     scorer_file: Path | None = None
 
 
@@ -203,7 +205,8 @@ class ServerConfig(Table):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8400
     allowed_hosts: tuple[str, ...] = ()
-    state: str = "sqlite:router.db"
+    data: Path | None = None  # the folder for ledger and journal; without it, the user's data folder
+    state: str = "sqlite:router.db"  # a relative path starts in that folder
     admin_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     max_body_mb: Annotated[float, Field(gt=0, le=1024)] = 32
     at_once: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import logging
-import secrets
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from factorylm_router.attempt import Answer, Booking, Desk, Job, ask, opened
+from factorylm_router.attempt import Answer, Booking, Desk, Job, Opened, ask
 from factorylm_router.cache import RecentAnswers
 from factorylm_router.errors import (
     BudgetExceededError,
@@ -21,7 +21,7 @@ from factorylm_router.errors import (
     RouterError,
 )
 from factorylm_router.ledger import LedgerRow, Purpose, Status
-from factorylm_router.money import Usage, cost_of, dollars
+from factorylm_router.money import Usage, dollars, table_cost_micro
 from factorylm_router.policy import judge_model_allowed
 from factorylm_router.relay import NativeRelay, Relay, chained, cost_so_far_micro, fed, relay_for
 from factorylm_router.replies import cost_comment, refused_by_all, told
@@ -66,6 +66,7 @@ class Gateway:
     def __init__(self, desk: Desk, state: State, clock: Callable[[], float] = time.monotonic) -> None:
         self.desk = desk
         self.state = state
+        self._settle_at_once = state.settle_at_once if isinstance(state, SettlesAtOnce) else None
         self.clock = clock
         self.choosers: dict[str, Chooser] = {}
         self.watchers: list[Callable[[Job, list[LedgerRow]], None]] = []
@@ -243,13 +244,10 @@ class Gateway:
             while True:
                 purpose = Purpose.RETRY if tries else Purpose.FALLBACK if number else Purpose.ANSWER
                 try:
-                    async with opened(plan.desk, plan.job, model, purpose, self.clock) as (
-                        response,
-                        line,
-                        booking,
-                    ):
-                        relay = relay_for(plan.job, line, outside=plan.desk.is_outside(model))
-                        pieces = fed(relay, response, booking.provider)
+                    async with Opened(plan.desk, plan.job, model, purpose, self.clock) as opened:
+                        booking = opened.booking
+                        relay = relay_for(plan.job, opened.line, outside=plan.desk.is_outside(model))
+                        pieces = fed(relay, opened.connection)
                         first = await anext(pieces, None)
                         booking.first()
                         begun = True
@@ -310,8 +308,8 @@ class Gateway:
         rows, job.rows = job.rows, []
         for watch in self.watchers:
             watch(job, rows)
-        if isinstance(self.state, SettlesAtOnce):
-            self.state.settle_at_once(job.caller.name, job.request_id, rows)
+        if self._settle_at_once is not None:
+            self._settle_at_once(job.caller.name, job.request_id, rows)
             return
         task = asyncio.create_task(self._settled(job, rows))
         self._settling.add(task)
@@ -356,7 +354,7 @@ class Gateway:
 
 def new_request_id(now_ms: int) -> str:
     """Time first, so that every index of the ledger grows at its end."""
-    return f"flm-{now_ms:011x}{secrets.token_hex(6)}"
+    return f"flm-{now_ms:011x}{os.urandom(6).hex()}"
 
 
 def worst_cost_micro(plan: Plan) -> int:
@@ -367,8 +365,9 @@ def worst_cost_micro(plan: Plan) -> int:
     if job.surface == "embeddings":
         out = 0
     usage = Usage(in_tokens=estimated_tokens(job.size), out_tokens=out)
-    asked = models[:1] if plan.route.mode == "single" else models
-    return sum(cost_of(usage, plan.desk.price(model)).micro for model in asked)
+    if plan.route.mode == "single":
+        return table_cost_micro(usage, plan.desk.price(models[0]))
+    return sum(table_cost_micro(usage, plan.desk.price(model)) for model in models)
 
 
 def cache_digest(plan: Plan) -> str:

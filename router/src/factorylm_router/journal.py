@@ -6,6 +6,7 @@ from pathlib import Path
 
 import orjson
 
+from factorylm_router.errors import ConfigError
 from factorylm_router.ledger import LedgerRow, Status
 
 FIELDS = (
@@ -22,10 +23,23 @@ class Journal:
 
     def __init__(self, base: Path) -> None:
         self._paths = (base.with_name(base.name + ".journal-0"), base.with_name(base.name + ".journal-1"))
+        self._lock_path = base.with_name(base.name + ".lock")
+        self._lock: int | None = None
         self._files: list[int] = []
         self._turn = 0
         self._size = 0
         self._open: tuple[set[str], set[str]] = (set(), set())
+
+    def claim(self) -> None:
+        """One router keeps its books here. The system frees the claim of a process that was killed."""
+        path = self._lock_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        if not _locked(self._lock):
+            raise ConfigError(
+                f"another router keeps its books in {path.parent}",
+                hint="stop it, or name another folder as server.data",
+            )
 
     def unfinished(self) -> list[LedgerRow]:
         """The attempts of the last run, in case their rows never reached the ledger."""
@@ -63,6 +77,22 @@ class Journal:
         self._files = []
         for path in self._paths:
             path.unlink(missing_ok=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _locked(file: int) -> bool:
+    """True where the system has no such locks: then nobody can be told apart."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _readable(lines: Iterable[bytes]) -> Iterable[LedgerRow]:

@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
-import aiohttp
-
-from factorylm_router.attempt import Job, broken
+from factorylm_router.attempt import Job
+from factorylm_router.connection import Connection
 from factorylm_router.money import Price, Usage
 from factorylm_router.redact import StreamRestorer
 from factorylm_router.resilience import FailedAttempt, Trouble
@@ -229,15 +228,12 @@ def cost_so_far_micro(tally: Tally, price: Price, in_tokens: int) -> int:
     return price.request_micro + (in_tokens * price.in_nano + out * price.out_nano) // 1000
 
 
-async def fed(relay: Relay | NativeRelay, response: aiohttp.ClientResponse, provider: str) -> AsyncIterator[bytes]:
-    """The client's bytes, as they come; the provider's troubles as Failures."""
-    try:
-        async for piece in response.content.iter_any():
-            out = relay.feed(piece)
-            if out:
-                yield out
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise broken(error, provider) from error
+async def fed(relay: Relay | NativeRelay, connection: Connection) -> AsyncIterator[bytes]:
+    """The client's bytes, as they come."""
+    while piece := await connection.piece():
+        out = relay.feed(piece)
+        if out:
+            yield out
 
 
 async def chained(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -17,16 +17,19 @@ from factorylm_router.errors import ConfigError
 from factorylm_router.learning import quality_of, recalibrated
 from factorylm_router.ledger import LedgerRow, Total
 from factorylm_router.money import dollars, micro_from_dollars
+from factorylm_router.places import Places
 from factorylm_router.policy import Caller, judge_class
 from factorylm_router.routes import AutoQuestion, auto_route, named_route
 from factorylm_router.scorer import guess_text
 from factorylm_router.state import State, open_state
+from factorylm_router.trial import as_text, on_trial, standing
 from factorylm_router.verifier import load_verifier
 
 
 @asynccontextmanager
 async def _state_of(path: Path) -> AsyncIterator[State]:
-    state = open_state(load_config(path).server.state)
+    places = Places.of(load_config(path).server, path)
+    state = open_state(places.state, places.spool)
     await state.open()
     try:
         yield state
@@ -146,6 +149,14 @@ async def learn(path: Path, out: Path) -> str:
         return f"{said}\n{compared}\nthe verifier in use stays"
     await asyncio.to_thread(out.write_bytes, refit.verifier.as_json())
     return f"{said}\n{compared}\nwritten: {out}; name it as routing.verifier_file to use it"
+
+
+async def trial(path: Path) -> str:
+    challenger = on_trial(load_config(path).routing)
+    if challenger is None:
+        raise ConfigError("no verifier is on trial", hint="name one as routing.challenger_file")
+    async with _state_of(path) as state:
+        return as_text(standing(await state.samples(), challenger.name))
 
 
 def new_key(name: str) -> str:

@@ -49,6 +49,12 @@ Guess = Literal["trivial", "normal", "hopeless", "unknown"]
 NAMED = AutoQuestion(stream=False, has_tools=False, surface="", guess="unknown", pinned=None, short_deadline=False)
 
 
+class Streaming(web.StreamResponse):
+    """Its head leaves together with the first events: one packet less for every stream."""
+
+    _send_headers_immediately = False
+
+
 class Front:
     """Turns HTTP requests into jobs for the gateway."""
 
@@ -187,7 +193,7 @@ class Front:
 
     async def _streamed(self, request: web.Request, plan: Plan) -> web.StreamResponse:
         async with self.gateway.stream(plan) as (headers, pieces), aclosing(pieces):  # type: ignore[type-var]
-            response = web.StreamResponse(headers={**headers, "Cache-Control": "no-store"})
+            response = Streaming(headers={**headers, "Cache-Control": "no-store"})
             response.content_type = "text/event-stream"
             await response.prepare(request)
             try:

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +22,13 @@ from factorylm_router.gateway import Gateway
 from factorylm_router.journal import Journal
 from factorylm_router.learning import drift_factor
 from factorylm_router.meters import Meters
+from factorylm_router.places import Places
 from factorylm_router.scorer import guess
 from factorylm_router.server import Front, drained
 from factorylm_router.state import State, open_state
 from factorylm_router.telemetry import SpanSender
+from factorylm_router.trial import in_use, on_trial, standing
 from factorylm_router.upstream import Providers
-from factorylm_router.verifier import Verifier, load_verifier
 
 log = logging.getLogger("factorylm.router")
 RELOAD_POLL_S = 1.0
@@ -41,9 +41,11 @@ class Service:
 
     def __init__(self, path: Path, config: Config | None = None) -> None:
         self.path = path
+        self._seen = _stamp(path)  # before it is read: an edit meanwhile is an edit
         self.config = config or load_config(path)
-        self.state: State = open_state(self.config.server.state)
-        self.journal = Journal(_journal_base(self.config.server.state))
+        places = Places.of(self.config.server, path)
+        self.state: State = open_state(places.state, places.spool)
+        self.journal = Journal(places.journal)
         self.reload_trouble = ""
         self.meters = Meters()
         self.port = 0
@@ -51,11 +53,13 @@ class Service:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Service"]:
+        self.providers = Providers(self.config)  # first: what refuses to start leaves nothing behind
+        self.journal.claim()
         await self.state.open()
         await self._book_unfinished()
-        self.providers = Providers(self.config)
         self.gateway = Gateway(Desk(self.config, self.providers, self.journal), self.state)
-        self.chooser = Chooser(self.gateway, self._verifier(), self._known())
+        self.chooser = Chooser(self.gateway, in_use(self.config.routing), self._known())
+        self.chooser.trial = on_trial(self.config.routing)
         self.gateway.choosers = {"cascade": self.chooser.cascade, "session": self.chooser.session}
         self.gateway.watchers.append(self.meters.see)
         self.front = Front(self.gateway, guess, most_at_once())
@@ -114,13 +118,6 @@ class Service:
         await self.state.rows(limit=1)  # on disk before the journal forgets
         self.journal.start()
 
-    def _verifier(self) -> Verifier:
-        routing = self.config.routing
-        verifier = load_verifier(routing.verifier_file)
-        if routing.premium_calls_per_right_answer is not None:
-            return replace(verifier, premium_calls_per_right_answer=routing.premium_calls_per_right_answer)
-        return verifier
-
     def _known(self) -> Known:
         plant = self.config.plant
         return Known(tags=frozenset(plant.tags), limits=plant.limits, units=plant.units)
@@ -129,20 +126,18 @@ class Service:
         self._old.pop(task, None)
 
     async def _watch_config(self) -> None:
-        seen = _stamp(self.path)
         while True:
             await asyncio.sleep(RELOAD_POLL_S)
-            stamp = _stamp(self.path)
-            if stamp != seen:
-                seen = stamp
+            if _stamp(self.path) != self._seen:
                 self.reload()
 
     async def _watch_quality(self) -> None:
         """Shadows that disagree more than the verifier promised make premium asked sooner."""
         while True:
-            await asyncio.sleep(QUALITY_POLL_S)
             with suppress(StateAwayError):  # told by the state itself
                 await self.judge_drift()
+                await self.judge_trial()
+            await asyncio.sleep(QUALITY_POLL_S)
 
     async def judge_drift(self) -> float:
         caution = drift_factor(await self.state.samples(200))
@@ -151,11 +146,27 @@ class Service:
         self.chooser.caution = caution
         return caution
 
+    async def judge_trial(self) -> str:
+        """A challenger that has won takes over, one that has lost gets no more requests."""
+        trial = self.chooser.trial
+        if trial is None:
+            return "no trial"
+        decided = standing(await self.state.samples(), trial.name).decided
+        if decided == "undecided":
+            return decided
+        log.warning("the verifier on trial is %s than the one in use: the trial is over", decided)
+        if decided == "better":
+            self.chooser.verifier = trial.challenger
+        self.chooser.trial = None
+        return decided
+
     def reload(self) -> bool:
         """Take over the changed file; a file that makes no sense changes nothing and is told why."""
+        self._seen = _stamp(self.path)
         try:
             config = load_config(self.path)
             desk = Desk(config, Providers(config), self.journal)
+            verifier, trial = in_use(config.routing), on_trial(config.routing)
         except ConfigError as error:
             self.reload_trouble = str(error)
             log.error(  # noqa: TRY400 -- the message says it all
@@ -165,7 +176,7 @@ class Service:
         self.reload_trouble = ""
         old, self.providers = self.providers, desk.providers
         self.config, self.gateway.desk = config, desk
-        self.chooser.verifier, self.chooser.known = self._verifier(), self._known()
+        self.chooser.verifier, self.chooser.known, self.chooser.trial = verifier, self._known(), trial
         task = asyncio.create_task(_closed_when_idle(old))
         self._old[task] = old
         task.add_done_callback(self._forget)
@@ -185,10 +196,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return (found.st_mtime_ns, found.st_size)
-
-
-def _journal_base(state: str) -> Path:
-    return Path(state.partition(":")[2].removeprefix("//")) if state.startswith("sqlite:") else Path("router")
 
 
 def most_at_once() -> int:

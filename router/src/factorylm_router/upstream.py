@@ -1,48 +1,22 @@
-"""The only place that opens a socket to a provider, and so the last gate of the data policy."""
+"""The only place that sends anything to a provider, and so the last gate of the data policy."""
 
 import asyncio
-import io
-import ipaddress
 import random
-import socket
-import ssl
 import time
-from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
 from yarl import URL
 
 from factorylm_router.config import Config, ProviderConfig, provider_key
+from factorylm_router.connection import Connection
+from factorylm_router.dialing import dialled, trust
+from factorylm_router.errors import ConfigError
 from factorylm_router.policy import Ruling, judge_egress
 from factorylm_router.resilience import Breaker, FailedAttempt, Trouble, retry_after_s
 
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 MAX_ERROR_BYTES = 64 * 1024
-LARGE_BODY = 512 * 1024
 ANTHROPIC_VERSION = "2023-06-01"
-
-
-class OnSiteResolver(AbstractResolver):
-    """Resolves names for providers in the plant and refuses addresses that are not: a poisoned or
-    mistyped name must not carry plant data away."""
-
-    def __init__(self) -> None:
-        self._resolver = ThreadedResolver()
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        found = await self._resolver.resolve(host, port, family)
-        for result in found:
-            if ipaddress.ip_address(result["host"].split("%")[0]).is_global:
-                raise OSError(f"{host} is configured as on site but resolves to a public address")
-        return found
-
-    async def close(self) -> None:
-        await self._resolver.close()
 
 
 class Provider:
@@ -53,29 +27,15 @@ class Provider:
         self.config = config
         self.breakers: dict[str, Breaker] = {}
         self.under_way = 0
-        self._urls: dict[str, URL] = {}
         self.idle = asyncio.Event()
         self.idle.set()
         self._slots = asyncio.Semaphore(config.at_once)
         self._waiting = 0
-        self._headers = _fixed_headers(name, config)
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            resolver=OnSiteResolver() if config.where == "plant" else None,
-            ssl=ssl.create_default_context(cafile=config.ca_file) if config.ca_file else True,
-            keepalive_timeout=15,
-        )
-        timeout = aiohttp.ClientTimeout(
-            total=config.timeout_s, sock_connect=config.connect_timeout_s, sock_read=config.stall_timeout_s
-        )
-        # trust_env stays off: a proxy from the environment would see plant data. No cookies, no redirects.
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=True,
-            skip_auto_headers=("User-Agent",),
-        )
+        self._url = URL(config.url)
+        self._trust = trust(name, config)
+        self._head = _head(name, config, self._url)
+        self._heads: dict[str, bytes] = {}
+        self._resting: list[Connection] = []
 
     def breaker(self, model: str) -> Breaker:
         found = self.breakers.get(model)
@@ -83,35 +43,48 @@ class Provider:
             found = self.breakers[model] = Breaker()
         return found
 
-    async def post(self, path: str, body: bytes, ruling: Ruling, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        """The provider's good answer; anything else is a FailedAttempt. Whoever gets it calls `finish`."""
+    async def post(self, path: str, body: bytes, ruling: Ruling, attempt_id: str) -> Connection:
+        """The provider's good answer; anything else is a FailedAttempt. Whoever gets it calls `finish`.
+
+        The provider's books and ours share the attempt's id. Nothing of the client's headers goes on."""
         judge_egress(ruling, self.name, self.config)
         await self._take_slot()
+        connection: Connection | None = None
         try:
-            response = await self._answer(self._url(path), body, {**self._headers, **headers})
-            try:
-                await _judge_status(response, self.name)
-            except BaseException:
-                response.close()
-                raise
+            connection = self._rested() or await dialled(self.name, self.config, self._url, self._trust)
+            line = b"%bX-Request-Id: %b\r\nContent-Length: %d\r\n\r\n"
+            await connection.send(line % (self._head_for(path), attempt_id.encode(), len(body)), body)
+            if connection.status >= 300:
+                await _refuse_status(connection, self.name)
         except BaseException:
+            if connection is not None:
+                connection.close()
             self._free_slot()
             raise
-        return response
+        return connection
 
-    def finish(self, response: aiohttp.ClientResponse) -> None:
-        """A response that was not read to its end closes its connection: the only way to tell a provider
-        to stop."""
-        if response.content.at_eof():
-            response.release()
+    def finish(self, connection: Connection) -> None:
+        """An answer that was not read to its end closes its connection."""
+        if connection.is_reusable:
+            connection.rest()
+            self._resting.append(connection)
         else:
-            response.close()
+            connection.close()
         self._free_slot()
 
-    def _url(self, path: str) -> URL:
-        found = self._urls.get(path)
+    def _rested(self) -> Connection | None:
+        """The connection used last; those that were closed meanwhile are dropped."""
+        while self._resting:
+            connection = self._resting.pop()
+            if connection.is_reusable:
+                return connection
+        return None
+
+    def _head_for(self, path: str) -> bytes:
+        found = self._heads.get(path)
         if found is None:
-            found = self._urls[path] = URL(self.config.url + path)
+            target = self._url.raw_path.rstrip("/") + path
+            found = self._heads[path] = b"POST %b HTTP/1.1\r\n%b" % (target.encode("ascii"), self._head)
         return found
 
     async def _take_slot(self) -> None:
@@ -126,8 +99,9 @@ class Provider:
                 self._waiting -= 1
         else:
             await self._slots.acquire()
+        if not self.under_way:
+            self.idle.clear()
         self.under_way += 1
-        self.idle.clear()
 
     def _free_slot(self) -> None:
         self.under_way -= 1
@@ -135,76 +109,55 @@ class Provider:
             self.idle.set()
         self._slots.release()
 
-    async def _answer(self, url: URL, body: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        try:
-            data = io.BytesIO(body) if len(body) > LARGE_BODY else body  # sent in pieces: the loop goes on
-            return await self._session.post(url, data=data, headers=headers, allow_redirects=False)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise translated(error, self.name) from error
-
     async def close(self) -> None:
-        await self._session.close()
+        while self._resting:
+            self._resting.pop().close()
 
 
-def _fixed_headers(name: str, config: ProviderConfig) -> dict[str, str]:
+def _head(name: str, config: ProviderConfig, url: URL) -> bytes:
+    """What stands in the head of every request to this provider."""
     headers = {
+        "Host": url.host_port_subcomponent or "",
         "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
         "Accept-Encoding": "identity",
         "User-Agent": "factorylm-router",
     }
     key = provider_key(name, config)
+    if key and (not key.isascii() or not key.isprintable()):
+        raise ConfigError(f"providers.{name}: its key holds characters that no header may carry")
     if key and config.kind == "anthropic":
         headers["x-api-key"] = key
     elif key:
         headers["Authorization"] = f"Bearer {key}"
     if config.kind == "anthropic":
         headers["anthropic-version"] = ANTHROPIC_VERSION
-    return headers
+    return "".join(f"{header}: {value}\r\n" for header, value in headers.items()).encode("ascii")
 
 
-async def _judge_status(response: aiohttp.ClientResponse, name: str) -> None:
-    status = response.status
-    if status < 300:
-        return
+async def _refuse_status(connection: Connection, name: str) -> None:
+    status = connection.status
     if status < 400:
-        # aiohttp and openai follow redirects and send the body again: a 307 moves the prompt elsewhere.
+        # General clients follow redirects and send the body again: a 307 moves the prompt elsewhere.
         raise FailedAttempt(
             trouble=Trouble.REDIRECT, status=status, message=f"{name} wanted to redirect the request; refused"
         )
     try:
-        body = await response.content.read(MAX_ERROR_BYTES)
-    except (aiohttp.ClientError, OSError, TimeoutError):
+        body = await connection.whole(MAX_ERROR_BYTES)
+    except FailedAttempt:
         body = b""
     raise FailedAttempt(
         trouble=Trouble.STATUS,
         status=status,
         message=f"{name} answered {status}",
-        retry_after_s=retry_after_s(response.headers.get("Retry-After"), time.time()),
+        retry_after_s=retry_after_s(connection.headers.get(b"retry-after", b"").decode("latin-1") or None, time.time()),
         body=body,
     )
 
 
-def translated(error: Exception, name: str) -> FailedAttempt:
-    """aiohttp's and the system's exceptions as what they mean for the request."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError | ssl.SSLError):
-        return FailedAttempt(
-            trouble=Trouble.CERTIFICATE, message=f"{name} could not prove who it is: its certificate fails"
-        )
-    if isinstance(error, aiohttp.ConnectionTimeoutError | aiohttp.ClientConnectorError):
-        return FailedAttempt(trouble=Trouble.CONNECT, message=f"no connection to {name}")
-    if isinstance(error, TimeoutError):
-        return FailedAttempt(trouble=Trouble.TIMEOUT, message=f"{name} did not answer in time")
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return FailedAttempt(trouble=Trouble.CUT, message=f"the answer of {name} broke off")
-    return FailedAttempt(trouble=Trouble.LOST, message=f"the connection to {name} was lost")
-
-
-async def whole_answer(response: aiohttp.ClientResponse, name: str) -> bytes:
+async def whole_answer(connection: Connection, name: str) -> bytes:
     """All bytes of an answer that is not a stream."""
-    try:
-        data = await response.content.read(-1)
-    except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        raise translated(error, name) from error
+    data = await connection.whole(MAX_ANSWER_BYTES)
     if len(data) > MAX_ANSWER_BYTES:
         raise FailedAttempt(trouble=Trouble.GARBAGE, message=f"the answer of {name} is too large")
     return data

@@ -113,18 +113,24 @@ async def _followed(
 ) -> tuple[list[Column], float]:
     """Every change of every tag, over a connection of its own, so that other questions need not wait; and for how
     long they were watched, which a lost connection makes shorter.
+
+    The watching begins with the first value: connecting takes the device's timeout at most, not the time asked for.
     """
     loop = asyncio.get_running_loop()
     begun = loop.time()
+    device = devices.plant.device(tags[0].device)
     columns: dict[str, Column] = {tag.id: [] for tag in tags}
-    driver = devices.connect(devices.plant.device(tags[0].device))
+    driver = devices.connect(device)
     assert isinstance(driver, Samples)
     failure: DeviceError = NotConnectedError("no value came in that time", quality=Quality.BadWaitingForInitialData)
     lost = False
     try:
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds + device.timeout_s) as watching:
                 async for readings in driver.sample(tags, interval_s):
+                    if not any(columns.values()):
+                        begun = loop.time()
+                        watching.reschedule(begun + seconds)
                     for reading in readings:
                         columns[reading.tag].append(reading)
     except DeviceError as error:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ANSWER_TIMEOUT_S = 20.0
+# hosts give a server 30 to 60 s
+ANSWER_TIMEOUT_S = 45.0
 LEGACY = "2025-11-25"
 _MODERN = {
     "_meta": {

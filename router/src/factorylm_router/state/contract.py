@@ -60,7 +60,7 @@ def _spooled(engine: State, troubles: tuple[type[BaseException], ...], spool: Pa
     return SpooledState(engine, troubles, spool)
 
 
-def open_state(url: str, spool: Path = Path("router.spool")) -> State:
+def open_state(url: str, spool: Path) -> State:
     """The engine behind an address; engines load when they are named, not before.
 
     `spool` keeps the rows of an engine on the network while that is away."""

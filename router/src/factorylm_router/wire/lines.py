@@ -84,16 +84,33 @@ def _fit_chat(said: dict[str, Any], provider: ProviderConfig) -> None:
     if provider.kind == "openrouter":
         said["usage"] = {"include": True}
     if "llama-cpp" in provider.quirks:
-        _fit_llama_cpp(said)
+        _fit_local(said)
+        _demand_a_named_tool(said)
+    elif "llama-cpp-python" in provider.quirks:
+        _fit_local(said)
+        _fit_llama_cpp_python(said)
 
 
-def _fit_llama_cpp(said: dict[str, Any]) -> None:
-    """llama-cpp-python 0.3.36 ignores or breaks on these; measured against that server."""
+def _fit_local(said: dict[str, Any]) -> None:
+    """What both servers of llama.cpp want otherwise; measured against them."""
     if (said.get("n") or 1) > 1:
         raise BadRequestError("'n' above 1 is not possible with this model", hint="ask several times")
     if "max_completion_tokens" in said:
         said["max_tokens"] = said.pop("max_completion_tokens")
     said["messages"] = [_plain_message(message) for message in said["messages"]]
+
+
+def _demand_a_named_tool(said: dict[str, Any]) -> None:
+    """llama-server takes words only and reads a named tool as "auto" (tools/server/server-common.cpp, b1-0c1e570)."""
+    choice = said.get("tool_choice")
+    if isinstance(choice, dict):
+        name = (choice.get("function") or {}).get("name")
+        said["tools"] = [tool for tool in said.get("tools") or [] if (tool.get("function") or {}).get("name") == name]
+        said["tool_choice"] = "required"
+
+
+def _fit_llama_cpp_python(said: dict[str, Any]) -> None:
+    """llama-cpp-python 0.3.36 ignores or breaks on these."""
     form = said.get("response_format")
     if isinstance(form, dict) and form.get("type") == "json_schema":
         said["response_format"] = {

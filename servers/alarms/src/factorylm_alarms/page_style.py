@@ -13,6 +13,7 @@ h1{font-size:1.5rem;margin:.2em 0;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.4em 0 .4em}
 p{margin:.4em 0}
+.caution{border-left:4px solid var(--red);background:var(--panel);padding:8px 12px;margin:10px 0}
 .soft{color:var(--soft);font-size:.87rem}
 nav{display:flex;flex-wrap:wrap;gap:.3em 1em;margin:.8em 0;font-size:.9rem}
 a{color:var(--blue)}

@@ -91,7 +91,7 @@ def predict(options: argparse.Namespace) -> None:
     histories, answers = jobs.predict(
         loaded.model, TableFile(options.data), unit=options.unit, time=options.time, now=now
     )
-    with csv_writer(options.out, PREDICTION_COLUMNS) as writer:
+    with csv_writer(options.out, PREDICTION_COLUMNS, options.data, options.model) as writer:
         writer.writerows(prediction_row(a) for a in answers)
     if options.report:
         from factorylm_predictor.report import write_reports
@@ -125,13 +125,15 @@ def detect(options: argparse.Namespace) -> None:
     )
     detector, judged = jobs.detect(job)
     rows = alarms = missing = 0
-    with csv_writer(options.out, FLAG_COLUMNS) as writer:
+    known = np.zeros(len(detector.tags), np.int64)
+    with csv_writer(options.out, FLAG_COLUMNS, options.data, options.baseline) as writer:
         for block in judged:
             lines = list(flag_rows(detector.tags, block))
             writer.writerows(lines)
-            rows, missing = rows + len(lines), missing + sum(block.missing)
+            rows, missing, known = rows + len(lines), missing + sum(block.missing), known + block.known
             alarms += sum(line["flag"] for line in lines)
             _progress(f"{rows} rows judged")
+        gaps = jobs.gaps_noted(detector.tags, known, rows)
     summary = {
         "rows": rows,
         "alarms": alarms,
@@ -139,7 +141,7 @@ def detect(options: argparse.Namespace) -> None:
         "tags": list(detector.tags),
         "declared_false_alarms": detector.false_alarm_rate,
         "false_alarms_on_the_baseline": detector.baseline_rate,
-        "notes": list(detector.notes),
+        "notes": [*detector.notes, *gaps],
     }
     if options.json:
         _print_json(summary)
@@ -238,7 +240,7 @@ def name(options: argparse.Namespace) -> None:
 
 def _name_file(model: FaultModel, data: Path, out: Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    with csv_writer(out, ("row", "fault", "share", "reason")) as writer:
+    with csv_writer(out, ("row", "fault", "share", "reason"), data) as writer:
         for row, named in name_table(model, TableFile(data)):
             fault = named.label or "unknown"
             counts[fault] += 1

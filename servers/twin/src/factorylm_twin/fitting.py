@@ -5,6 +5,7 @@ import numpy as np
 from factorylm_twin.arrays import Floats
 from factorylm_twin.choosing import TEMPLATES, Judged, Say, choose, free_run_band
 from factorylm_twin.datacheck import unfit, unfit_inputs
+from factorylm_twin.equations import equations_of, wanted_inputs
 from factorylm_twin.moves import Gain, gain_by_moves, lag_of
 from factorylm_twin.tables import Record, filled
 from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
@@ -12,6 +13,7 @@ from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
 _GRADES = ((80.0, "A"), (60.0, "B"), (40.0, "C"))
 _SURE_GAIN = 0.3
 _KEPT_ROWS = 200
+_MOST_REMEMBERED = 0.3
 
 
 def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin:
@@ -43,8 +45,10 @@ def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin
 def _template_misfit(record: Record, template: str) -> str:
     if template and template not in TEMPLATES:
         return f"unknown_template: {template}; there is {', '.join(TEMPLATES)}"
-    if template and (record.u.shape[1] != 1 or float(np.nanmin(record.y)) < 0):
+    if template == "tanks" and (record.u.shape[1] != 1 or float(np.nanmin(record.y)) < 0):
         return f"template_misfit: {template} has one input (the pump) and levels that are never negative"
+    if template and template != "tanks" and not equations_of(template, record.u.shape[1]):
+        return f"template_misfit: {template} takes the inputs {wanted_inputs(template)}, in this order"
     return ""
 
 
@@ -53,6 +57,7 @@ def _refused(name: str, reason: str, words: str = "none") -> OutputModel:
         name=name,
         part=None,
         siblings=(),
+        rivals=(),
         words=words,
         grade=REFUSED,
         reason=reason,
@@ -75,10 +80,18 @@ def _by_free_run(name: str, judged: Judged) -> OutputModel:
             f"{max(judged.fit_percent, 0):.0f} % of {name}; 40 % are needed. "
             "Add an input that moves it, or more excited rows"
         )
+    if grade != REFUSED and judged.remembers > _MOST_REMEMBERED:
+        grade = REFUSED
+        reason = (
+            f"adds_up: where {name} starts from is not forgotten within an eighth of the record, as for a level or a "
+            "count that adds up what flows in; such an output has no steady value. Fit its change per time, or give a "
+            "longer record of a slow one"
+        )
     return OutputModel(
         name=name,
         part=judged.part,
         siblings=judged.siblings,
+        rivals=judged.rivals,
         words=judged.words,
         grade=grade,
         reason=reason,
@@ -105,6 +118,7 @@ def _by_moves(record: Record, output: int) -> OutputModel:
         name=name,
         part=part,
         siblings=(),
+        rivals=(),
         words=f"gain by moves of the set-point or by hand, lag {part.times.max():.3g} rows",
         grade="B" if all(_half(g) <= _SURE_GAIN for g in told) else "C",
         reason="",
