@@ -124,7 +124,9 @@ def open_loop(rng: np.random.Generator, orders: int, delays: int, inputs: int, b
     return Plant(first=made(), second=made(), steady=steady)
 
 
-def closed_loop(rng: np.random.Generator, moves: float, named: bool, orders: int = 1, hand: bool = False) -> Plant:
+def closed_loop(
+    rng: np.random.Generator, moves: float, named: bool, *, orders: int = 1, hand: bool = False, rounded: bool = False
+) -> Plant:
     """The same under a PI controller whose set-point is held, or moved by `moves` times the usual disturbance."""
     gain = float(rng.choice([-1, 1]) * 10 ** rng.uniform(-0.5, 1))
     times, wait = [float(rng.uniform(3, 12)) for _ in range(orders)], int(rng.integers(0, 3))
@@ -145,6 +147,9 @@ def closed_loop(rng: np.random.Generator, moves: float, named: bool, orders: int
             error = sp[k] - y[k]
             total += reset * error
             u[k] = base / gain + by_hand[k] if hand else total + strength * error
+            if rounded:
+                grain = 0.3 * wide / abs(gain)
+                u[k] = round(u[k] / grain) * grain
             drive = gain * u[max(0, k - wait)]
             for n, time in enumerate(times):
                 drive, states[n] = states[n], states[n] + (1 - exp(-1 / time)) * (drive - states[n])
@@ -184,6 +189,7 @@ KINDS: dict[str, Callable[[np.random.Generator], Plant]] = {
     "bent gain": lambda rng: open_loop(rng, 1, 3, 1, 1),
     "loop held": lambda rng: closed_loop(rng, 0, True),
     "loop held, unnamed": lambda rng: closed_loop(rng, 0, False),
+    "loop held, rounded, unnamed": lambda rng: closed_loop(rng, 0, False, rounded=True),
     "loop small moves": lambda rng: closed_loop(rng, 0.1, True),
     "loop moved": lambda rng: closed_loop(rng, 5, True),
     "loop moved, unnamed": lambda rng: closed_loop(rng, 5, False),
@@ -233,7 +239,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=list(KINDS), action="append")
     options = parser.parse_args(argv)
     counts: dict[str, Count] = {}
-    print(f"# {'plant':<24} answered  wrong sign  gain error median / 95 %  in its band  coverage  grades")
+    print(f"# {'plant':<28} answered  wrong sign  gain error median / 95 %  in its band  coverage  grades")
     for kind in options.only or KINDS:
         count = counts[kind] = Count()
         for seed in range(options.first, options.first + options.seeds):
@@ -241,7 +247,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         errors = np.array(count.errors) if count.errors else np.array([np.nan])
         covered = f"{np.mean(count.covered):5.1f} ({min(count.covered):.0f}-{max(count.covered):.0f})" if count.covered else "-"
         print(
-            f"# {kind:<24} {count.answered:>3} of {options.seeds:<3} {count.wrong_sign:>8}  "
+            f"# {kind:<28} {count.answered:>3} of {options.seeds:<3} {count.wrong_sign:>8}  "
             f"{100 * np.median(errors):>12.1f} / {100 * np.quantile(errors, 0.95):>6.1f} %  "
             f"{count.inside:>4} of {len(count.errors):<3}  {covered:<18} {count.grades}",
             flush=True,

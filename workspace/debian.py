@@ -27,7 +27,21 @@ class Program:
         return find(self.command)
 
 
-CHROMIUM = Program("chromium", "chromium", frozenset({"factorylm", "factorylm-alarms", "factorylm-predictor", "factorylm-registry"}))
+CHROMIUM = Program(
+    "chromium",
+    "chromium",
+    frozenset(
+        {
+            "factorylm",
+            "factorylm-alarms",
+            "factorylm-edge",
+            "factorylm-predictor",
+            "factorylm-registry",
+            "factorylm-router",
+            "factorylm-twin",
+        }
+    ),
+)
 MOSQUITTO = Program("mosquitto", "mosquitto", frozenset({"factorylm-edge"}))
 NATS = Program("nats-server", "nats-server", frozenset({"factorylm-edge"}))
 POSTGRESQL = Program("postgres", "postgresql", frozenset({"factorylm-edge", "factorylm-registry", "factorylm-router"}))

@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
 
+from factorylm_registry.checking import table_lines
 from factorylm_schema import load_manifest
 from factorylm_skill import Settings, Skill
 from factorylm_skill.testing import tool_tokens
@@ -18,6 +19,7 @@ from workspace.members import ROOT, Member, members
 
 # A benchmark of one package is shown on that package's page, the others on the project's.
 PAGES = {name: f"servers/{name}/README.md" for name in ("alarms", "enip", "modbus", "opcua", "predictor", "s7")}
+PAGES["registry"] = "registry/README.md"
 
 
 def main() -> int:
@@ -116,11 +118,18 @@ def _figure_row(row: dict[str, str], command: str) -> str:
     return f"| {row['what']} | {row['measured']} | {row['bound']}{verdict} | `{command}` |\n"
 
 
+def _judgements() -> str:
+    """What `./run bench registry-skills --keep` found of our own skills."""
+    judged = json.loads((ROOT / "registry" / "judgements.json").read_text(encoding="utf-8"))
+    return "\n".join([*table_lines(judged), "", f"Judged on {judged[0]['judged_at'][:10]}.", ""])
+
+
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": {"imports": _imports},
     "README.md": {"skills": _skills, "figures": _figures},
     **{page: {"figures": partial(_table_of, [name])} for name, page in PAGES.items()},
 }
+GENERATED["registry/README.md"]["judgements"] = _judgements
 
 if __name__ == "__main__":
     sys.exit(main())

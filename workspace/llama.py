@@ -73,7 +73,7 @@ def _source() -> Path:
     archive = CACHE / f"{unpacked.name}.tar.gz"
     if not archive.is_file():
         say("fetching llama.cpp's source (75 MB, once)")
-        plainly = ("--quiet", "--no-deps", "--no-binary", ":all:", "--dest", CACHE)
+        plainly = ("--quiet", "--no-deps", "--no-binary", SOURCE, "--dest", CACHE)
         _done([PYTHON, "-m", "pip", "download", *plainly, f"{SOURCE}=={VERSION}"])
     if hashlib.sha256(archive.read_bytes()).hexdigest() != SHA256:
         archive.unlink()

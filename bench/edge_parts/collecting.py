@@ -20,6 +20,7 @@ _BEFORE_S = 5
 
 _SIMULATOR = """
 import asyncio, math, sys, time
+from contextlib import AsyncExitStack
 from factorylm_modbus import simulate
 from factorylm_skill import Signal
 
@@ -30,8 +31,11 @@ class Process:
     def set(self, name, value): raise AssertionError
 
 async def main():
-    async with simulate(process=Process(), device=sys.argv[1]) as running:
-        print(running.plant_toml, "END", sep="\\n", flush=True)
+    async with AsyncExitStack() as stack:
+        for name in sys.argv[1:]:
+            running = await stack.enter_async_context(simulate(process=Process(), device=name))
+            print(running.plant_toml[running.plant_toml.index("[devices."):], flush=True)
+        print("END", flush=True)
         await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 asyncio.run(main())
@@ -59,21 +63,21 @@ def measure(folder: Path, seconds: int) -> bool:
 
 @contextmanager
 def simulators(folder: Path, count: int) -> Iterator[Path]:
-    """So many devices of 1,000 REALs, each a process; the plant file that names them."""
+    """So many devices of 1,000 REALs, in two processes; the plant file that names them."""
     with ExitStack() as stack:
         parts = []
-        for at in range(count):
-            command = [sys.executable, "-c", _SIMULATOR, f"d{at}"]
+        for first in range(min(2, count)):
+            names = [f"d{at}" for at in range(first, count, 2)]
+            command = [sys.executable, "-c", _SIMULATOR, *names]
             running = stack.enter_context(
                 subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
             )
             assert running.stdin
             assert running.stdout
             stack.callback(running.stdin.close)
-            text = "".join(iter(running.stdout.readline, "END\n"))
-            parts.append(text[text.index("[devices.") :])
+            parts += iter(running.stdout.readline, "END\n")
         file = folder / "plant.toml"
-        file.write_text("\n".join(parts), encoding="utf-8")
+        file.write_text("".join(parts), encoding="utf-8")
         yield file
 
 

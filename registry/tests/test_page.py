@@ -41,7 +41,7 @@ def _browser_here():
 def address(registry, release, serve):
     for number in range(34):
         registry.store.publish(release(f"com.example/n{number:02}-pump", title=f"Pump {number}"))
-    ours = {"level": "community", "check": CHECK, "categories": ["plc"], "publisher": "example.com+x"}
+    ours = {"level": "community", "check": CHECK, "categories": ["plc"], "publisher": "example.com+x", "wheel": {}}
     registry.store.publish(release("com.example/evil", title=EVIL, description=EVIL, ours=ours))
     with serve(registry) as served:
         yield served
@@ -66,7 +66,8 @@ async def test_a_person_finds_a_skill_without_javascript(address):
         await page.get_by_label("Search").fill("n07")
         await page.get_by_role("button", name="Find").click()
         await page.get_by_role("link", name="Pump 7", exact=True).click()
-        assert "factorylm-registry install com.example/n07-pump" in await page.locator("pre").inner_text()
+        assert "factorylm-registry show com.example/n07-pump --from" in await page.locator("pre").inner_text()
+        assert "unsigned: the registry lists it and does not install it" in await page.locator("main").inner_text()
         assert all(url.startswith(address) for url in asked), "everything comes from the registry itself"
 
 
@@ -77,6 +78,7 @@ async def test_a_category_shows_its_skills_and_the_evidence_leads_to_the_rule(ad
         await page.get_by_role("link", name="plc", exact=True).click()
         assert "1 skill for category plc" in await page.locator("main").inner_text()
         await page.locator(".cards a").click()
+        assert "factorylm-registry install com.example/evil --from" in await page.locator("pre").inner_text()
         assert "evil_read" in await page.locator("table").first.inner_text()
         assert "exempt: one page of registers" in await page.locator("table").last.inner_text()
         await page.get_by_role("link", name="G04").click()
@@ -126,6 +128,11 @@ async def test_nothing_scrolls_sideways_and_axe_finds_no_violation(address, sche
                 "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})"
             )
             assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+
+
+def test_crawlers_and_models_are_told_where_to_look(client):
+    assert client.get("/robots.txt").text.startswith("User-agent: *\n")
+    assert "(http://testserver/v0.1/servers?version=latest)" in client.get("/llms.txt").text
 
 
 def test_pages_that_do_not_exist_say_so(client):

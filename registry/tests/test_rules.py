@@ -182,6 +182,7 @@ def test_an_exemption_is_shown_with_its_reason_and_only_where_the_rule_allows_it
 
 SERVER = """
 import json, sys, signal
+MODERN = {modern}
 {before}
 calls = 0
 while line := sys.stdin.readline():
@@ -196,6 +197,7 @@ while line := sys.stdin.readline():
     tool = {{"name": "t", "description": f"d{changes}", "inputSchema": {{"type": "object", "properties": {{}}}}}}
     result = {{"initialize": {{"protocolVersion": "2025-11-25", "capabilities": {{}}, "serverInfo": {{}}}},
               "tools/list": {{"tools": [tool] * {count}}},
+              "server/discover": {{"ok": 1}} if MODERN else None,
               "tools/call": {{"content": [], "isError": {refuses}}}}}.get(method)
     answer = {{"result": result}} if result else {{"error": {{"code": -32601, "message": "no"}}}}
     print(json.dumps({{"jsonrpc": "2.0", "id": number, **answer}}), flush=True)
@@ -207,6 +209,8 @@ while line := sys.stdin.readline():
     ("bad", "found"),
     [
         ({}, {}),
+        ({"modern": "True"}, {"modern": True}),
+        ({"before": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"}, {"ended_on_signal": True}),
         ({"before": "print('Hello')"}, {"stray_output": "Hello\n"}),
         ({"before": "sys.exit('no device')"}, {"answered": False}),
         ({"nonsense": "sys.exit(3)"}, {"survived_nonsense": False, "ended_on_eof": False}),
@@ -218,7 +222,8 @@ while line := sys.stdin.readline():
     ],
 )
 def test_a_bad_server_is_seen_for_what_it_is(bad, found):
-    parts = {"before": "", "after": "", "nonsense": "continue", "changes": "", "count": "1", "refuses": "True"} | bad
+    parts = {"before": "", "after": "", "nonsense": "continue", "changes": "", "count": "1", "refuses": "True"}
+    parts |= {"modern": "False"} | bad
     program = textwrap.dedent(SERVER).format(**parts)
     result = watch([sys.executable, "-S", "-c", program], sys.executable)
     expected = {
@@ -229,6 +234,8 @@ def test_a_bad_server_is_seen_for_what_it_is(bad, found):
         "count": 1,
         "refused": True,
         "ended_on_eof": True,
+        "ended_on_signal": False,
+        "modern": False,
     } | found
     if not expected["answered"]:
         assert (result.answered, result.trouble) == (False, "the server ended: no device")
@@ -241,6 +248,8 @@ def test_a_bad_server_is_seen_for_what_it_is(bad, found):
         "count": len(result.tools),
         "refused": all(one.is_error for one in result.unknown_argument.values()),
         "ended_on_eof": result.ended_on_eof,
+        "ended_on_signal": result.ended_on_signal,
+        "modern": result.modern,
     } == expected
 
 

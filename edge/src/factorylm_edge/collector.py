@@ -44,6 +44,7 @@ class DeviceState:
     problem: str = ""
     retry_at_s: float = 0.0
     slowest_s: float = 0.0
+    heard_s: float = 0.0  # of the monotonic clock
 
 
 @dataclass
@@ -98,6 +99,7 @@ class GroupScan:
         self._put(self.reports.worth_keeping(map(sample_of, readings)))
         self.back_off.answered()
         self.state.up, self.state.problem = True, ""
+        self.state.heard_s = asyncio.get_running_loop().time()
 
     def _put(self, samples: Sequence[Sample]) -> None:
         self.state.samples += len(samples)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 from factorylm_schema import BadRequestError, Device, Plant, load_plant
 from factorylm_skill.command import told_to_the_operator
 from factorylm_skill.process import configure_logging
+
+from factorylm_edge.fleet_command import add_fleet
 
 _RUN = "collect a plant into a history"
 _EXPORT = "write a history as CSV or Parquet"
@@ -58,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_site(
         _command(commands, "site", _SITE, "factorylm-edge site --bus nats://10.0.0.2 --store postgresql://…", _site)
     )
+    add_fleet(partial(_command, commands))
     _command(commands, "serve", _SERVE, "factorylm-edge serve --data ./history", _collect)
     return parser
 

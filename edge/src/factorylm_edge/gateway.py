@@ -7,16 +7,18 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from factorylm_schema import AlarmEvent, Plant, PlantFileError, load_plant
 from factorylm_skill import ProtocolSkill
 
-from factorylm_edge.collector import Collector
+from factorylm_edge.collector import Collector, DeviceState
 from factorylm_edge.forwarder import Forwarder
 from factorylm_edge.history import HistoryError, TagRecord
 from factorylm_edge.outbox import OutboxTable
+from factorylm_edge.pace import Pace
 from factorylm_edge.recorder import Recorder
 from factorylm_edge.sample import Sample
 from factorylm_edge.settings import EdgeSettings
@@ -49,6 +51,8 @@ class Gateway:
     begun_s: float = field(default_factory=time.monotonic)
     clock_jumps: int = 0
     plant_problem: str = ""
+    _pace: Pace = field(default_factory=Pace)
+    _clock_apart: float = field(default_factory=lambda: _clock_apart())
 
     def __post_init__(self) -> None:
         self.history.forwarded = bool(self.settings.forward)
@@ -85,19 +89,23 @@ class Gateway:
     def status(self) -> dict[str, Any]:
         """Everything the page and the metrics show."""
         return {
+            "version": version("factorylm-edge"),
             "plant": self.plant.name,
             "seconds": round(time.monotonic() - self.begun_s, 1),
             "kept": self.recorder.kept,
             "waiting": self.recorder.waiting,
             "lost": self.recorder.lost,
+            "per_s": self._pace.per_s(""),
             "history_bytes": self.history.used_bytes(),
+            "history_most": self.settings.keep.retention.most_bytes,
             "free_bytes": shutil.disk_usage(self.history.path.parent).free,
             "clock_jumps": self.clock_jumps,
             "trouble": self.recorder.trouble or self.plant_problem,
-            "devices": [asdict(state) for state in self.collector.states.values()],
+            "devices": [self._device_status(state) for state in self.collector.states.values()],
             "targets": [
                 {
                     "to": _without_secrets(forwarder.name),
+                    "tags": forwarder.forward.tags,
                     "sent": forwarder.sent,
                     "trouble": forwarder.trouble,
                     **asdict(self.outbox.backlog(forwarder.name)),
@@ -105,7 +113,13 @@ class Gateway:
                 for forwarder in self.forwarders
             ],
             "outbox_dropped": self.outbox.dropped,
+            "outbox_bytes": self.outbox.bytes() if self.forwarders else 0,
+            "outbox_most": self.settings.outbox.most_bytes,
         }
+
+    def _device_status(self, state: DeviceState) -> dict[str, Any]:
+        silent_s = round(time.monotonic() - state.heard_s, 1) if state.heard_s else None
+        return {**asdict(state), "per_s": self._pace.per_s(state.name), "silent_s": silent_s}
 
     async def _committed(self, samples: Sequence[Sample]) -> None:
         self.latest.update((sample.tag, sample) for sample in samples)
@@ -165,18 +179,23 @@ class Gateway:
 
     async def _watch_clock(self) -> None:
         """A clock that is set moves the times of samples: said once for each jump, never hidden."""
-        apart = time.time() - time.monotonic()
         while True:
+            self._pace.note(time.monotonic(), self.recorder.kept, self.collector.states.values())
             await asyncio.sleep(1)
-            now_apart = time.time() - time.monotonic()
-            if abs(now_apart - apart) > _CLOCK_JUMP_S:
+            apart = _clock_apart()
+            if abs(apart - self._clock_apart) > _CLOCK_JUMP_S:
                 self.clock_jumps += 1
-                logger.warning("the clock jumped by %+.1f s; samples carry the new time", now_apart - apart)
-            apart = now_apart
+                logger.warning("the clock jumped by %+.1f s; samples carry the new time", apart - self._clock_apart)
+            self._clock_apart = apart
 
 
 def _records(plant: Plant) -> list[TagRecord]:
     return [TagRecord(name=tag.id, unit=tag.unit, description=tag.description) for tag in plant.tags()]
+
+
+def _clock_apart() -> float:
+    """Stays as it is until somebody sets the clock."""
+    return time.time() - time.monotonic()
 
 
 def _mark(path: Path | None) -> tuple[int, int] | None:

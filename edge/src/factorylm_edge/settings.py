@@ -96,6 +96,11 @@ class Outbox(_Part):
     most_mb: Annotated[int, Field(ge=1)] = 1024
     when_full: Literal["drop-oldest", "refuse-newest"] = "drop-oldest"
 
+    @property
+    def most_bytes(self) -> int:
+        """`most_mb` in bytes."""
+        return self.most_mb * 1_000_000
+
 
 class EdgeSettings(_Part):
     """All of edge.toml."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +16,7 @@ from starlette.routing import Route
 from factorylm_registry.answers import Answering, Limiter, body_of, json_body, ok, told
 from factorylm_registry.cursors import cursor_of, question_of
 from factorylm_registry.listing import Listing
+from factorylm_registry.openapi import document_of
 from factorylm_registry.refusals import BadQuestionError, NotListedError, NotOfferedError
 from factorylm_registry.registry import Registry
 from factorylm_registry.server_json import faults_of
@@ -122,9 +122,8 @@ class Api:
     def about(self, request: Request) -> Response:
         return ok(request, {"version": "0.1.0", "api": "v0.1", "key": str(self.registry.signer.verifier)})
 
-    def openapi(self, _: Request) -> Response:
-        text = (files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.json").read_bytes()
-        return Response(text, media_type="application/json")
+    def openapi(self, request: Request) -> Response:
+        return ok(request, document_of(route for route in request.app.routes if isinstance(route, Route)))
 
     def _publisher(self, request: Request) -> Any:
         return self.registry.door.publisher(request.headers.get("authorization", ""))

@@ -86,6 +86,8 @@ def _key(options: argparse.Namespace) -> int:
 
 
 def _publish(options: argparse.Namespace) -> int:
+    account = account_of(options)
+    account.service.call("GET", "/v0.1/ping")  # a wrong address is told before the long check
     with tempfile.TemporaryDirectory() as scratch:
         wheel, _ = _wheel(options.path, Path(scratch))
         file = Path(scratch) / wheel.filename
@@ -97,7 +99,7 @@ def _publish(options: argparse.Namespace) -> int:
             found = json.loads(options.check.read_text(encoding="utf-8"))
         else:
             found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress).wire()
-        listed = account_of(options).publish(wheel, manifest, found)
+        listed = account.publish(wheel, manifest, found)
     tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {found['tier']}")
     return 0
 

@@ -17,10 +17,20 @@ from factorylm_registry.registry import Registry
 
 _PER_PAGE = 30
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; "
-    "form-action 'self'; frame-ancestors 'none'",
+    # connect-src: Lighthouse reads robots.txt from within the page; no script of ours runs there
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+# llmstxt.org: a title, a summary, links
+_FOR_MODELS = """\
+# FactoryLM registry
+
+> MCP servers ("skills") for industrial plants, each judged on its own simulator, signed and logged.
+
+- [All skills, as JSON]({place}/v0.1/servers?version=latest): the MCP registry API v0.1; add &search=WORD
+- [The API's document]({place}/openapi.json)
+"""
 
 
 def page_routes(registry: Registry) -> list[Route]:
@@ -63,12 +73,25 @@ def page_routes(registry: Registry) -> list[Route]:
         text = (files("factorylm_registry") / "page.css").read_bytes()
         return Response(text, media_type="text/css", headers={"Cache-Control": "public, max-age=3600"})
 
+    def robots(_: Request) -> Response:
+        return _text("User-agent: *\nDisallow: /evidence/\nDisallow: /wheels/\nDisallow: /log/\n")
+
+    def for_models(request: Request) -> Response:
+        place = str(request.base_url).rstrip("/")
+        return _text(_FOR_MODELS.format(place=place))
+
     return [
         Route("/", home),
+        Route("/robots.txt", robots),
+        Route("/llms.txt", for_models),
         Route("/skills/{name:path}", skill),
         Route("/rules/{id}", rule),
         Route("/page.css", style),
     ]
+
+
+def _text(content: str) -> Response:
+    return Response(content, media_type="text/plain; charset=utf-8", headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _missing(title: str) -> Response:

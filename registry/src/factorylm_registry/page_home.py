@@ -27,7 +27,7 @@ def home_body(shelf: Shelf) -> str:
     skills = f'<ul class="cards">{cards}</ul>' if cards else _nothing(shelf)
     more = f'<p><a class="more" rel="next" href="/?cursor={shelf.following}">More skills</a></p>'
     value = escape(shelf.search)
-    return f"""<p class="lead">Each is judged on its own simulator, signed, and logged. Nothing here is claimed.</p>
+    return f"""<p class="lead">What a skill does is computed on its own simulator, signed and logged.</p>
 <form role="search" action="/"><label for="search">Search</label>
 <input id="search" name="search" type="search" maxlength="100" value="{value}"><button>Find</button></form>
 {_browse(shelf.category)}
@@ -78,4 +78,4 @@ def _card(one: Listing) -> str:
     cost = f" · {tokens:g} tokens" if isinstance(tokens, int | float) else ""
     return f"""<li><h2><a href="/skills/{quote(one.name)}">{shown(one.server.get("title", one.name))}</a></h2>
 <p>{shown(one.server["description"])}</p>
-<p>{badges(one.ours)}</p><p class="soft">{shown(one.name)} {shown(one.version)}{cost}</p></li>"""
+<p>{badges(one.ours, one.status)}</p><p class="soft">{shown(one.name)} {shown(one.version)}{cost}</p></li>"""

@@ -21,7 +21,7 @@ def skill_body(one: Listing, listings: Sequence[Listing], place: str, key: str) 
     """Everything below the title; `place` and `key` are this registry's."""
     check = one.ours.get("check", {})
     warning = "" if one.status is Status.ACTIVE else f'<p class="warning">{one.status}: {shown(one.status_message)}</p>'
-    return f"""{warning}<p class="lead">{shown(one.server["description"])}</p><p>{badges(one.ours)}</p>
+    return f"""{warning}<p class="lead">{shown(one.server["description"])}</p><p>{badges(one.ours, one.status)}</p>
 <div class="columns"><div>
 <h2>Install</h2>{_install(one, place, key)}
 {_tools(check)}
@@ -53,7 +53,7 @@ def _facts(one: Listing) -> list[tuple[str, object]]:
         ("Price", _PRICES.get(str(ours.get("listing", "free")), "unknown")),
         ("Published by", str(ours.get("publisher", "")).split("+")[0] or "unsigned"),
         *([("Reviewed by", review)] if review else []),
-        ("Judged", str(check.get("at", "never"))[:10]),
+        ("Judged", f"{str(check['at'])[:10]} by {check.get('by', 'its publisher')}" if check.get("at") else "never"),
         ("Network", ", ".join(map(str, ours.get("schemes", []))) or "none of its own"),
         ("Writes", "only with --allow-writes, each approved by a person" if _writes(ours) else "none"),
         ("Categories", ", ".join(map(str, ours.get("categories", []))) or "none"),

@@ -141,14 +141,14 @@ class Admin:
             "latency_ms": _percentiles(rows),
             "days": [_told(total) for total in await state.totals("day", since)][:60],
             "keys": [_told(total) for total in await state.totals("key", since)][:10],
-            "models": [_told(total) for total in await state.totals("model", since)][:20],
+            "models": [_told(total, "none (refused)") for total in await state.totals("model", since)][:20],
             "breakers": {k: v for k, v in desk.providers.health(time.monotonic()).items() if v != "closed"},
         }
 
 
-def _told(total: Total) -> dict[str, Any]:
+def _told(total: Total, nameless: str = "-") -> dict[str, Any]:
     return {
-        "name": total.group or "-",
+        "name": total.group or nameless,
         "requests": total.requests,
         "cost_micro": total.cost_micro,
         "premium_micro": total.premium_micro,

@@ -41,6 +41,7 @@ class Service:
 
     def __init__(self, path: Path, config: Config | None = None) -> None:
         self.path = path
+        self._seen = _stamp(path)  # before it is read: an edit meanwhile is an edit
         self.config = config or load_config(path)
         places = Places.of(self.config.server, path)
         self.state: State = open_state(places.state, places.spool)
@@ -125,12 +126,9 @@ class Service:
         self._old.pop(task, None)
 
     async def _watch_config(self) -> None:
-        seen = _stamp(self.path)
         while True:
             await asyncio.sleep(RELOAD_POLL_S)
-            stamp = _stamp(self.path)
-            if stamp != seen:
-                seen = stamp
+            if _stamp(self.path) != self._seen:
                 self.reload()
 
     async def _watch_quality(self) -> None:
@@ -164,6 +162,7 @@ class Service:
 
     def reload(self) -> bool:
         """Take over the changed file; a file that makes no sense changes nothing and is told why."""
+        self._seen = _stamp(self.path)
         try:
             config = load_config(self.path)
             desk = Desk(config, Providers(config), self.journal)

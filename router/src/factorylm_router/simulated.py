@@ -64,6 +64,7 @@ class SimulatedProvider:
     books: list[Charge] = field(default_factory=list)
     redirect_to: str = ""
     keeps_requests: bool = True
+    one_id_for_all: bool = False
     open_streams: int = 0
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     release: asyncio.Event = field(default_factory=asyncio.Event)
@@ -133,7 +134,7 @@ class SimulatedProvider:
             model.answer(chat),
             chat,
             fault,
-            f"sim-{self._number}",
+            "sim-same" if self.one_id_for_all else f"sim-{self._number}",
             messages,
         )
         return await (talk.streamed() if body.get("stream") else talk.whole())
@@ -196,6 +197,9 @@ class Talk:
             told["cost"] = 0 if self.fault == "zero-cost" else micro / 1e6
         return told
 
+    def _call_id(self, number: int) -> str:
+        return "call_same" if self.provider.one_id_for_all else f"call_{self.id}_{number}"
+
     def finish(self) -> str:
         return self.said.finish or ("tool_calls" if self.said.calls else "stop")
 
@@ -211,7 +215,7 @@ class Talk:
         if self.said.calls:
             message["tool_calls"] = [
                 {
-                    "id": f"call_{self.id}_{n}",
+                    "id": self._call_id(n),
                     "type": "function",
                     "function": {"name": name, "arguments": arguments},
                 }
@@ -312,7 +316,7 @@ class Talk:
         for piece in self._pieces():
             yield self._chunk({"content": piece}), len(piece)
         for number, (name, arguments) in enumerate(self.said.calls):
-            call = {"index": number, "id": f"call_{self.id}_{number}", "type": "function"}
+            call = {"index": number, "id": self._call_id(number), "type": "function"}
             yield (
                 self._chunk({"tool_calls": [{**call, "function": {"name": name, "arguments": ""}}]}),
                 len(name),

@@ -44,10 +44,9 @@ function fill(id, first, rows) {
   }
   if (!rows.length) {
     const cell = body.insertRow().insertCell();
-    cell.colSpan = 5;
     cell.textContent = "Nothing in this period";
   }
-  byId(id).replaceChildren(head, body);
+  byId(id).replaceChildren(...(rows.length ? [head, body] : [body]));
 }
 
 function show(data) {

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from factorylm_twin.arrays import Floats
+from factorylm_twin.equations import EQUATIONS, Law, equations_of, fit_law
+from factorylm_twin.equations import TEMPLATES as LAWS
 from factorylm_twin.lag import Lag, LagShape, fit_lag
 from factorylm_twin.narx import Narx, Shape, fit_narx, with_delays
 from factorylm_twin.tables import filled
@@ -27,9 +29,9 @@ _LONGEST_DELAY = 40
 _SIMPLER_IS_BETTER, _CLOSE = 1.03, 1.1
 _WELL_ENOUGH = 0.1  # of the output's spread: the slow search of a grey box is spared then
 _RIDGES = (1e-8, 1e-4, 1e-2)
-TEMPLATES = ("tanks",)
+TEMPLATES = ("tanks", *LAWS)
 
-Part = Narx | Lag | Tanks
+Part = Narx | Lag | Tanks | Law
 Form = Shape | LagShape | str
 Say = Callable[[str], None]
 
@@ -77,12 +79,18 @@ def fit_form(u: Floats, y: Floats, form: Form, near: Part | None = None) -> Part
         return fit_narx(u, y, form)
     if isinstance(form, LagShape):
         return fit_lag(u, y, form, near.times.tolist() if isinstance(near, Lag) else ())
+    if form in EQUATIONS:
+        return fit_law(u, y, form, near if isinstance(near, Law) else None)
     return fit_tanks(u, y, near if isinstance(near, Tanks) else None)
 
 
 def words_of(form: Form) -> str:
     """The form for people."""
-    return "two tanks (grey box) with a correction on simulated states" if isinstance(form, str) else form.words()
+    if not isinstance(form, str):
+        return form.words()
+    if form in EQUATIONS:
+        return f"{EQUATIONS[form].words} (grey box)"
+    return "two tanks (grey box) with a correction on simulated states"
 
 
 def free_run(part: Part, u: Floats, y: Floats, begin: int, end: int) -> Floats:
@@ -119,6 +127,8 @@ def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, lis
         return float(np.sqrt(np.nanmean(miss**2)))
 
     scored: list[tuple[float, int, Form]] = []
+    if template in LAWS:
+        return min(equations_of(template, u.shape[1]), key=error), []
     if template:
         return template, []
     say("searching dead times")

@@ -11,7 +11,8 @@ _FEWEST_ROWS = 100
 _LONGEST_GAP, _MOST_MISSING = 0.03, 0.1
 _FEWEST_MOVES = 3
 _ALIKE = 0.985
-_FEEDBACK = 0.8
+_FEEDBACK = 0.6
+_RESTS, _FEWEST_TO_JUDGE = 4, 30
 # What one unit of measure is in another: per second/minute/hour, thousandths, percent, kPa, psi, bar, US gallons
 _FACTORS = (3.6, 6.89476, 10.0, 14.5038, 60.0, 100.0, 1000.0, 3.78541, 2.54, 1e5, 1e6, 3600.0)
 
@@ -163,12 +164,24 @@ def _fed_back(record: Record) -> str:
 
 
 def _share_explained(u: Floats, y: Floats) -> float:
-    """How much of the input's moves the newest outputs explain beyond the input's own past."""
+    """How much of the input's moves the newest outputs explain beyond the input's own past, less what chance does.
+
+    Rows in which it stands still do not count: a controller's rounded output stands still, too. An input that rests
+    after each move is set by hand: only earlier outputs may explain it, since a machine that answers within the same
+    row would else be taken for the cause.
+    """
     move = np.diff(u)[3:]
     own = np.column_stack([np.ones(len(move)), *(u[3 - lag : len(u) - 1 - lag] for lag in range(4))])
-    past = np.column_stack([y[4 - lag : len(y) - lag] for lag in range(3)])
+    rests = np.diff(np.flatnonzero(move))
+    by_hand = len(rests) > 0 and float(np.quantile(rests, 0.25)) >= _RESTS
+    past = np.column_stack([y[4 - lag : len(y) - lag] for lag in (range(1, 4) if by_hand else range(3))])
+    own, past, move = own[move != 0.0], past[move != 0.0], move[move != 0.0]
+    freedom = len(move) - own.shape[1] - past.shape[1]
+    if freedom < _FEWEST_TO_JUDGE:
+        return 0.0
     alone, both = _rest(own, move), _rest(np.column_stack([own, past]), move)
-    return 1.0 - both / alone if alone > 1e-12 * len(move) * float(np.var(u)) else 0.0
+    share = 1.0 - both / alone if alone > 1e-9 * len(move) * float(np.var(move)) else 0.0
+    return 1.0 - (1.0 - share) * len(move) / freedom
 
 
 def _rest(terms: Floats, target: Floats) -> float:

@@ -5,6 +5,7 @@ import numpy as np
 from factorylm_twin.arrays import Floats
 from factorylm_twin.choosing import TEMPLATES, Judged, Say, choose, free_run_band
 from factorylm_twin.datacheck import unfit, unfit_inputs
+from factorylm_twin.equations import equations_of, wanted_inputs
 from factorylm_twin.moves import Gain, gain_by_moves, lag_of
 from factorylm_twin.tables import Record, filled
 from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
@@ -44,8 +45,10 @@ def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin
 def _template_misfit(record: Record, template: str) -> str:
     if template and template not in TEMPLATES:
         return f"unknown_template: {template}; there is {', '.join(TEMPLATES)}"
-    if template and (record.u.shape[1] != 1 or float(np.nanmin(record.y)) < 0):
+    if template == "tanks" and (record.u.shape[1] != 1 or float(np.nanmin(record.y)) < 0):
         return f"template_misfit: {template} has one input (the pump) and levels that are never negative"
+    if template and template != "tanks" and not equations_of(template, record.u.shape[1]):
+        return f"template_misfit: {template} takes the inputs {wanted_inputs(template)}, in this order"
     return ""
 
 
@@ -77,7 +80,7 @@ def _by_free_run(name: str, judged: Judged) -> OutputModel:
             f"{max(judged.fit_percent, 0):.0f} % of {name}; 40 % are needed. "
             "Add an input that moves it, or more excited rows"
         )
-    if judged.remembers > _MOST_REMEMBERED:
+    if grade != REFUSED and judged.remembers > _MOST_REMEMBERED:
         grade = REFUSED
         reason = (
             f"adds_up: where {name} starts from is not forgotten within an eighth of the record, as for a level or a "

@@ -1,0 +1,1 @@
+"""What `router_speed.py` needs beside the router: servers, load, LiteLLM."""
