@@ -18,7 +18,7 @@ from workspace.imports import layer, siblings_of
 from workspace.members import ROOT, Member, members
 
 # A benchmark of one package is shown on that package's page, the others on the project's.
-PAGES = {name: f"servers/{name}/README.md" for name in ("enip", "modbus", "opcua", "s7")}
+PAGES = {name: f"servers/{name}/README.md" for name in ("alarms", "enip", "modbus", "opcua", "predictor", "s7")}
 PAGES["registry"] = "registry/README.md"
 
 
