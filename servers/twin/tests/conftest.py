@@ -1,7 +1,7 @@
 """Simulated plants with known truth."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 

@@ -205,9 +205,7 @@ def _block(u: Floats, y: Floats, form: Form, near: Part, number: int) -> tuple[P
     return part, [free_run(part, u, y, start, end) for start in starts]
 
 
-def _band(
-    whole: list[Floats], later: Sequence[Floats] = (), coverage: float = 0.9
-) -> tuple[tuple[int, ...], Floats]:
+def _band(whole: list[Floats], later: Sequence[Floats] = (), coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
     """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by.
 
     Runs that start `later` in a stretch count near by only: far out each row of the record counts once.

@@ -19,9 +19,9 @@ from factorylm_twin.answers import change_answer, twin_card
 from factorylm_twin.errors import DataError
 from factorylm_twin.fitting import learn
 from factorylm_twin.jobs import past_of, simulate_file
+from factorylm_twin.model_file import load_twin, save_twin
 from factorylm_twin.planning import Goal, best_place, rounded
 from factorylm_twin.refitting import refit as refitted
-from factorylm_twin.model_file import load_twin, save_twin
 from factorylm_twin.tables import Wanted, read_columns, read_record
 from factorylm_twin.watching import Watched, compared, newest
 from factorylm_twin.whatif import what_if
@@ -124,7 +124,7 @@ def refit(options: argparse.Namespace) -> None:
     twin, _ = load_twin(options.model)
     found = refitted(twin, read_record(options.data, twin.wanted), options.template, _progress)
     identity = save_twin(found.twin, options.out or options.model) if found.twin else None
-    told = {"replaced": found.twin is not None, "id": identity, "reason": found.reason}
+    told: dict[str, Any] = {"replaced": found.twin is not None, "id": identity, "reason": found.reason}
     told |= {"error_before": found.before, "error_after": found.after}
     if not _told(options.json, told):
         _say(found.reason)

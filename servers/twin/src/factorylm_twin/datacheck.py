@@ -181,7 +181,7 @@ def _share_explained(u: Floats, y: Floats) -> float:
         return 0.0
     alone, both = _rest(own, move), _rest(np.column_stack([own, past]), move)
     share = 1.0 - both / alone if alone > 1e-9 * len(move) * float(np.var(move)) else 0.0
-    return 1.0 - (1.0 - share) * len(move) / freedom
+    return float(1.0 - (1.0 - share) * len(move) / freedom)
 
 
 def _rest(terms: Floats, target: Floats) -> float:
