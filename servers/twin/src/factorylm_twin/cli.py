@@ -72,6 +72,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="", metavar="COL", help="auto or manual, when a controller moves an input")
     parser.add_argument("--setpoint", default="", metavar="COL", help="the controller's set-point")
     parser.add_argument("--template", default="", choices=_TEMPLATES, help="use this grey box and no other model")
+    parser.add_argument("--rises", type=_names, default=(), metavar="A", help="inputs that can only raise the outputs")
+    parser.add_argument("--falls", type=_names, default=(), metavar="B", help="inputs that can only lower the outputs")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="where the model goes")
     parser.add_argument("--report", type=Path, metavar="HTML", help="also write an offline page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the model card as JSON ('-': print it)")

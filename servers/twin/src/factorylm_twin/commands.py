@@ -15,6 +15,8 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from factorylm_schema.errors import UnknownNameError
+
 from factorylm_twin.answers import change_answer, twin_card
 from factorylm_twin.errors import DataError
 from factorylm_twin.fitting import learn
@@ -36,7 +38,7 @@ def fit(options: argparse.Namespace) -> None:
         mode=options.mode,
         setpoint=options.setpoint,
     )
-    twin = learn(read_record(options.data, wanted), options.template, _progress)
+    twin = learn(read_record(options.data, wanted), options.template, _progress, _signs(options))
     identity = save_twin(twin, options.out)
     card = twin_card(twin) | {"id": identity}
     if options.report:
@@ -52,6 +54,13 @@ def fit(options: argparse.Namespace) -> None:
         else:
             fit_words = f"free-run fit {output['free_run_fit_percent']} %, RMSE {output['free_run_rmse']}"
             _say(f"  {output['name']}: grade {output['grade']}, {fit_words}; {output['model']}")
+
+
+def _signs(options: argparse.Namespace) -> list[int]:
+    for name in (*options.rises, *options.falls):
+        if name not in options.inputs:
+            raise UnknownNameError("input", name, options.inputs)
+    return [(name in options.rises) - (name in options.falls) for name in options.inputs]
 
 
 def simulate(options: argparse.Namespace) -> None:

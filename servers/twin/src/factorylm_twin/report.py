@@ -28,11 +28,12 @@ h1{font-size:1.5rem;margin:.5rem 0;overflow-wrap:anywhere}h2{font-size:1.15rem;m
 .told{background:var(--card);border-left:.3rem solid var(--other);padding:.6rem .9rem;overflow-wrap:anywhere}
 figure{margin:0}figcaption{color:var(--quiet);font-size:.9rem}
 .key{display:inline-block;width:1.6rem;height:0;border-top:.16rem solid var(--line)}
-.key{margin:0 .3rem 0 .7rem;vertical-align:middle}
+.key{margin:0 .3rem 0 0;vertical-align:middle}.one{display:inline-block;margin-right:.8rem}
 .key.dash{border-top-style:dashed;border-color:var(--other)}.key.area{height:.8rem;border:0;background:var(--band)}
 svg{width:100%;height:auto;display:block}text{font-size:13px;fill:var(--quiet)}
 @media(max-width:30rem){text{font-size:21px}}
-.line{fill:none;stroke:var(--line);stroke-width:2}.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}
+.line{fill:none;stroke:var(--line);stroke-width:2}
+.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}
 .band{fill:var(--band)}.grid{stroke:var(--grid)}.limit{stroke:var(--other);stroke-width:1.5;stroke-dasharray:2 3}
 .seen{fill:var(--band)}.dots{fill:var(--line);opacity:.5}
 .asked{stroke:var(--other);stroke-width:4}.quiet{color:var(--quiet)}
@@ -59,9 +60,8 @@ def model_page(twin: Twin, identity: str) -> str:
             "free run explains": f"{card['free_run_fit_percent']} %",
             "free-run error": card["free_run_rmse"],
             "90 % band, half": card["band_90_at_longest_horizon"],
-            "model": output.words,
         }
-        parts.append(_facts(facts))
+        parts.append(_facts(facts) + f"<p class=quiet>{escape(output.words)}</p>")
         given = len(twin.last_y) // 4
         run = output.part.run(twin.last_u, twin.last_y[:given, j])
         half = np.where(np.arange(len(run)) < given, 0.0, output.band_at(np.arange(1.0, len(run) + 1.0) - given))
@@ -133,8 +133,9 @@ def _facts(facts: dict[str, Any]) -> str:
 
 def _keys(line: str, dashed: str) -> str:
     return (
-        f"<span class=key></span>{escape(line)}<span class='key dash'></span>{escape(dashed)}"
-        "<span class='key area'></span>90 % band"
+        f"<span class=one><span class=key></span>{escape(line)}</span> "
+        f"<span class=one><span class='key dash'></span>{escape(dashed)}</span> "
+        "<span class=one><span class='key area'></span>90 % band</span>"
     )
 
 
