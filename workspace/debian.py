@@ -46,7 +46,8 @@ MOSQUITTO = Program("mosquitto", "mosquitto", frozenset({"factorylm-edge"}))
 NATS = Program("nats-server", "nats-server", frozenset({"factorylm-edge"}))
 POSTGRESQL = Program("postgres", "postgresql", frozenset({"factorylm-edge", "factorylm-registry", "factorylm-router"}))
 REDIS = Program("redis-server", "redis-server", frozenset({"factorylm-router"}))
-PROGRAMS = (CHROMIUM, MOSQUITTO, NATS, POSTGRESQL, REDIS)
+SYSTEMD = Program("systemd-analyze", "systemd", frozenset({"factorylm-edge"}))
+PROGRAMS = (CHROMIUM, MOSQUITTO, NATS, POSTGRESQL, REDIS, SYSTEMD)
 
 
 def find(command: str) -> str | None:

@@ -2,8 +2,10 @@
 
 import json
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
@@ -12,9 +14,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factorylm_registry.accounts import Change, Role, UsageEvent
 from factorylm_registry.api import ServiceOptions, registry_app
 from factorylm_registry.oidc import Issuer
-from factorylm_registry.refusals import ConflictError, NotListedError, NotProvenError
-from factorylm_registry.registry import Registry
+from factorylm_registry.publishing import AuthorAccount
+from factorylm_registry.refusals import BadQuestionError, ConflictError, NotListedError, NotProvenError
 from factorylm_registry.signatures import Signer
+from factorylm_registry.sources import HttpSource
 from starlette.testclient import TestClient
 
 SPACE = "/v0.1/namespaces/com.example"
@@ -167,7 +170,9 @@ def test_the_audit_names_everybody_who_changed_something(author, member, server_
 class Forge:
     """An OpenID issuer on this machine."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock) -> None:
+        self.clock = clock
+        self.runs = iter(range(100))
         self.key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         forge = self
 
@@ -177,6 +182,10 @@ class Forge:
                     "/.well-known/openid-configuration": {"issuer": forge.address, "jwks_uri": f"{forge.address}/keys"},
                     "/keys": {"keys": [forge.public]},
                 }
+                asked = parse_qs(urlsplit(self.path).query)
+                if self.headers.get("Authorization") == "Bearer runner" and "audience" in asked:
+                    fresh = {"aud": asked["audience"][0], "jti": f"asked-{next(forge.runs)}"}
+                    pages[self.path] = {"value": forge.token(forge.clock(), **fresh)}
                 body = json.dumps(pages.get(self.path, {})).encode()
                 self.send_response(200 if self.path in pages else 404)
                 self.end_headers()
@@ -209,8 +218,8 @@ class Forge:
 
 
 @pytest.fixture
-def forge():
-    made = Forge()
+def forge(clock):
+    made = Forge(clock)
     yield made
     made.server.shutdown()
     made.thread.join(5)
@@ -218,11 +227,27 @@ def forge():
 
 
 @pytest.fixture
-def workflows(registry, forge):
+def believing(registry, forge):
     """A registry that believes the forge's workflows."""
-    parts = {name: getattr(registry, name) for name in ("store", "wheels", "signer", "looks", "clock")}
-    believing = Registry(**parts, issuers=(Issuer(forge.address),))
+    return replace(registry, issuers=(Issuer(forge.address),))
+
+
+@pytest.fixture
+def workflows(believing):
     return TestClient(registry_app(believing, ServiceOptions(per_second=0)))
+
+
+def test_the_publish_command_asks_its_runner_for_a_token(believing, forge, serve, clock, server_json, monkeypatch):
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{forge.address}/token?api-version=2.0")
+    monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "runner")
+    signer = Signer("acme", Ed25519PrivateKey.generate())
+    with serve(believing) as address:
+        account = AuthorAccount(service=HttpSource(address), signer=signer, clock=clock, method="oidc")
+        listed = account.change("POST", "/v0.1/publish", server_json("io.github.acme/pump"))
+        assert listed["server"]["name"] == "io.github.acme/pump"
+        monkeypatch.delenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+        with pytest.raises(BadQuestionError, match="id-token: write"):
+            account.log_in()
 
 
 def test_a_workflow_publishes_under_its_owners_namespace_and_no_other(workflows, forge, clock, server_json):
@@ -238,11 +263,17 @@ def test_a_workflow_publishes_under_its_owners_namespace_and_no_other(workflows,
 
 
 def test_a_workflows_key_may_sign_and_is_named_like_its_owner(workflows, forge, clock):
-    key = Signer("acme", Ed25519PrivateKey.generate()).verifier
+    signer = Signer("acme", Ed25519PrivateKey.generate())
+    key = signer.verifier
     body = {"oidc_token": forge.token(clock()), "key": str(key)}
     assert workflows.post("/v0.1/auth/github-oidc", json=body).status_code == 200
     keys = workflows.get("/v0.1/namespaces/io.github.acme/keys").json()["keys"]
-    assert [(one["key"], one["role"]) for one in keys] == [(str(key), "publisher")]
+    assert [(one["key"], one["role"]) for one in keys] == [(str(key), "workflow")]
+    timestamp = clock().isoformat()
+    signed = signer.sign(timestamp.encode()).hex()
+    left_behind = {"key": str(key), "timestamp": timestamp, "signed_timestamp": signed}
+    refused = workflows.post("/v0.1/auth/key", json=left_behind)
+    assert (refused.status_code, "no namespace knows" in refused.json()["detail"]) == (401, True)
     other = Signer("other", Ed25519PrivateKey.generate()).verifier
     body = {"oidc_token": forge.token(clock(), jti="run-2"), "key": str(other)}
     assert workflows.post("/v0.1/auth/github-oidc", json=body).status_code == 400

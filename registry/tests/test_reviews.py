@@ -2,10 +2,13 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factorylm_registry.listing import OUR_META
+from factorylm_registry.quality import Outcome, judged
+from factorylm_registry.quality.evidence import Evidence, Seen
 from factorylm_registry.refusals import BadQuestionError, UntrustedError
 from factorylm_registry.reviewing import review_of
 from factorylm_registry.signatures import Signer
@@ -95,3 +98,39 @@ def test_the_commands_take_a_review_from_the_reviewer_to_the_registry(verified, 
     file.write_text("{}")
     code, text = said("accept", file, "--reviewer", registry.signer.verifier, *data)
     assert (code, "`review` prints one" in text) == (1, True), text
+
+
+@pytest.fixture
+def judged_as(shop, skill_wheel, monkeypatch):
+    """The registry's own check, with its outcome given: the check itself has its own tests."""
+
+    def outcome(tools, **seen):
+        found = judged(Evidence(wheel=skill_wheel, seen=Seen(**seen)), shop.registry.clock())
+        tier_passed = [replace(one, outcome=Outcome.PASSED) for one in found.rulings]
+        made = replace(found, tools=tools, rulings=tier_passed if seen else found.rulings)
+        monkeypatch.setattr("factorylm_registry.operating.judge", lambda *_, **__: made)
+
+    return outcome
+
+
+def test_a_registry_that_judges_again_makes_the_level_verified(shop, judged_as, said):
+    judged_as("sha256:1", answered=True)
+    data = ["--data", shop.registry.wheels.folder.parent]
+    code, text = said("judge", NAME, "0.1.0", *data)
+    assert (code, text) == (0, "com.example/pumpcare 0.1.0: tier platinum, level verified\n")
+    ours = shop.registry.store.version(NAME, "0.1.0").ours
+    assert (ours["level"], ours["check"]["tier"], ours["check"]["by"]) == ("verified", "platinum", "factorylm.registry")
+
+
+def test_a_skill_that_fails_the_registrys_check_keeps_its_level_and_shows_the_result(shop, judged_as, said):
+    judged_as("sha256:1")
+    assert said("judge", NAME, "0.1.0", "--data", shop.registry.wheels.folder.parent)[0] == 0
+    ours = shop.registry.store.version(NAME, "0.1.0").ours
+    assert (ours["level"], ours["check"]["tier"], "B03" in ours["check"]["failed"]) == ("community", "none", True)
+
+
+def test_other_tools_than_the_signed_ones_are_a_rug_pull(shop, judged_as, said):
+    judged_as("sha256:2", answered=True)
+    code, text = said("judge", NAME, "0.1.0", "--data", shop.registry.wheels.folder.parent)
+    assert (code, "its tools are not those that its publisher signed" in text) == (1, True)
+    assert shop.registry.store.version(NAME, "0.1.0").ours["level"] == "community"

@@ -17,10 +17,11 @@ from factorylm_skill import ProtocolSkill
 from factorylm_edge.collector import Collector, DeviceState
 from factorylm_edge.forwarder import Forwarder
 from factorylm_edge.history import HistoryError, TagRecord
+from factorylm_edge.limits import LimitAlarms
 from factorylm_edge.outbox import OutboxTable
 from factorylm_edge.pace import Pace
 from factorylm_edge.recorder import Recorder
-from factorylm_edge.sample import Sample
+from factorylm_edge.sample import DAY_US, Sample
 from factorylm_edge.settings import EdgeSettings
 from factorylm_edge.sqlite_history import SqliteHistory
 from factorylm_edge.targets import target_of
@@ -31,6 +32,8 @@ _HOUSEKEEPING_S = 10.0
 _RETENTION_S = 3600.0
 _LOOK_AT_PLANT_S = 2.0
 _CLOCK_JUMP_S = 2.0
+_REMEMBERED_US = 90 * DAY_US
+_MOST_REMEMBERED = 1_000_000
 
 
 @dataclass
@@ -47,10 +50,12 @@ class Gateway:
     outbox: OutboxTable = field(init=False)
     forwarders: list[Forwarder] = field(default_factory=list)
     collector: Collector = field(init=False)
+    alarms: LimitAlarms = field(init=False)
     latest: dict[str, Sample] = field(default_factory=dict)
     begun_s: float = field(default_factory=time.monotonic)
     clock_jumps: int = 0
     plant_problem: str = ""
+    _untold: list[AlarmEvent] = field(default_factory=list)
     _pace: Pace = field(default_factory=Pace)
     _clock_apart: float = field(default_factory=lambda: _clock_apart())
 
@@ -71,6 +76,11 @@ class Gateway:
         ]
         self.outbox.begin([forwarder.name for forwarder in self.forwarders])
         self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put, self._keep_events)
+        self.alarms = LimitAlarms(self.settings.alarms)
+        if self.settings.alarms:
+            now_us = time.time_ns() // 1000
+            events = self.history.events(now_us - _REMEMBERED_US, now_us + _REMEMBERED_US, _MOST_REMEMBERED)
+            self.alarms.remember(events)
 
     async def run(self) -> None:
         """Until cancelled; what was collected until then is committed."""
@@ -112,6 +122,7 @@ class Gateway:
                 }
                 for forwarder in self.forwarders
             ],
+            "alarms": sorted(f"{tag} {side.replace('_', ' ')}" for tag, side in self.alarms.active),
             "outbox_dropped": self.outbox.dropped,
             "outbox_bytes": self.outbox.bytes() if self.forwarders else 0,
             "outbox_most": self.settings.outbox.most_bytes,
@@ -123,6 +134,11 @@ class Gateway:
 
     async def _committed(self, samples: Sequence[Sample]) -> None:
         self.latest.update((sample.tag, sample) for sample in samples)
+        self._untold += self.alarms.judge(samples)
+        if self._untold:
+            with suppress(HistoryError):  # a disk that fills up just now: the next commit says so, and they wait
+                await asyncio.to_thread(self.history.append_events, self._untold)
+                self._untold = []
         for forwarder in self.forwarders:
             forwarder.wake()
 

@@ -80,6 +80,7 @@ def attention(status: dict[str, Any]) -> list[str]:
         found.append(f"{status['outbox_dropped']:,} samples were dropped from a full outbox; the history has them")
     if status["free_bytes"] < _LITTLE_ROOM:
         found.append(f"only {_bytes(status['free_bytes'])} are left on the disk")
+    found += [f"alarm: {alarm}" for alarm in status["alarms"]]
     if status["clock_jumps"]:
         found.append(f"the clock was set {status['clock_jumps']} times since the start: times before and after differ")
     return found

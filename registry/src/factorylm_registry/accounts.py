@@ -15,12 +15,16 @@ class Role(StrEnum):
     OWNER = "owner"
     PUBLISHER = "publisher"
     EDITOR = "editor"
+    WORKFLOW = "workflow"
 
     @property
     def actions(self) -> tuple[Action, ...]:
-        """An editor deprecates and yanks, a publisher also publishes, an owner also decides about keys."""
+        """An editor deprecates and yanks, a publisher also publishes, an owner also decides about keys.
+
+        The key that a workflow made for one release opens nothing by itself.
+        """
         everything: tuple[Action, ...] = ("edit", "publish", "manage")
-        return everything[: {Role.EDITOR: 1, Role.PUBLISHER: 2, Role.OWNER: 3}[self]]
+        return everything[: {Role.WORKFLOW: 0, Role.EDITOR: 1, Role.PUBLISHER: 2, Role.OWNER: 3}[self]]
 
 
 @dataclass(frozen=True, kw_only=True)

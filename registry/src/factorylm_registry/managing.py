@@ -16,7 +16,12 @@ def add_commands(commands: Any) -> None:
     add = command(
         commands, "add-key", _add, "let another key act for a namespace", "com.example KEY --role publisher …"
     )
-    add.add_argument("--role", choices=list(Role), default=Role.PUBLISHER, help="owner > publisher > editor")
+    add.add_argument(
+        "--role",
+        choices=[Role.OWNER, Role.PUBLISHER, Role.EDITOR],
+        default=Role.PUBLISHER,
+        help="owner > publisher > editor",
+    )
     retire = command(
         commands, "retire-key", _retire, "a key proves nothing from now on", "com.example KEY --reason lost …"
     )

@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 # What each of our own addresses is for; the pages for people are not in it
 _OURS = {
-    "/v0.1/auth/{method}": "A token for a domain's key; method is dns or http",
+    "/v0.1/auth/dns": "A token for the key that a domain shows in a TXT record",
+    "/v0.1/auth/http": "A token for the key that a domain shows in its well-known file",
     "/v0.1/auth/key": "A token for a key that an owner added to a namespace",
     "/v0.1/auth/github-oidc": "A token for a workflow, for its OpenID token",
     "/v0.1/validate": "Every fault of a server.json",

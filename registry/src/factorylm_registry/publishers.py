@@ -91,7 +91,7 @@ class Doorkeeper:
         now, verifier = self.clock(), verifier_from(line)
         raw = _hexadecimal(signature)
         self._refuse_old(timestamp, now)
-        roles = self.store.accounts.roles_of(str(verifier))
+        roles = [one for one in self.store.accounts.roles_of(str(verifier)) if one.role.actions]
         if not roles:
             hint = "An owner of the namespace adds it: factorylm-registry add-key"
             raise NotProvenError(f"no namespace knows the key of {verifier.name}", hint=hint)
@@ -110,7 +110,7 @@ class Doorkeeper:
         self.store.spend(f"oidc:{found.issuer}:{found.id}", found.until + CLOCK_SKEW, now)
         if line:
             change = Change(by=found.repository, at=now)
-            self.store.accounts.add_key(found.namespace, line, Role.PUBLISHER, change)
+            self.store.accounts.add_key(found.namespace, line, Role.WORKFLOW, change)
         return self._token(verifier, {f"{found.namespace}/*": Role.PUBLISHER}, now)
 
     def publisher(self, header: str) -> Publisher:

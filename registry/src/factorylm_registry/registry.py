@@ -105,10 +105,14 @@ class Registry:
         predicate = {"name": listing.name, "version": listing.version, "level": listing.ours["level"]}
         predicate |= {"tools": listing.ours["tools"], "publisher": listing.ours["publisher"]}
         if listing.ours.get("listing") == "subscription":
-            keys = self.store.accounts.keys(namespace_of(listing.name))
-            lines = [one.holder for one in keys if not one.until and "publish" in one.role.actions]
-            predicate["licences"] = {"keys": lines, "revoked": self.store.accounts.revoked(listing.name), "log": size}
+            revoked = self.store.accounts.revoked(listing.name)
+            predicate["licences"] = {"keys": self.licence_keys(listing.name), "revoked": revoked, "log": size}
         return sealed(statement_about(wheel["filename"], wheel["sha256"], LISTED, predicate), self.signer)
+
+    def licence_keys(self, name: str) -> list[str]:
+        """Keys in use that may sign licences: those that may publish."""
+        keys = self.store.accounts.keys(namespace_of(name))
+        return [one.holder for one in keys if not one.until and "publish" in one.role.actions]
 
     def accept_review(self, name: str, version: str, review: Any, reviewer: Verifier) -> Listing:
         """Level reviewed, for a version that this registry judged itself."""

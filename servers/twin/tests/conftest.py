@@ -1,7 +1,7 @@
 """Simulated plants with known truth."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -71,7 +71,7 @@ def pump() -> Columns:
 def loop() -> Callable[..., Columns]:
     """A plant of gain 2 held by a PI controller; the set-point moves by `moves` every 300 rows."""
 
-    def made(moves: float, seed: int = 1, rows: int = 4800) -> Columns:
+    def made(moves: float, seed: int = 1, rows: int = 4800, grain: float = 0.0) -> Columns:
         rng = np.random.default_rng(seed)
         sp = 5.0 + moves * np.where((np.arange(rows) // 600) % 2 == 0, 1.0, -1.0)
         u, y, disturbance, total = np.zeros(rows), np.zeros(rows), 0.0, 0.0
@@ -81,6 +81,8 @@ def loop() -> Callable[..., Columns]:
                 y[k] = 0.9 * y[k - 1] + 0.2 * u[k - 1] + disturbance + rng.normal(0, 0.01)
             total += 0.02 * (sp[k] - y[k])
             u[k] = 0.5 * (sp[k] - y[k]) + total
+            if grain:
+                u[k] = round(u[k] / grain) * grain
         return {"valve": u, "level": y, "wanted": sp, "mode": np.full(rows, 1)}
 
     return made
@@ -91,7 +93,7 @@ def learned() -> Learn:
     def learn_from(columns, inputs, outputs, template="", signs=(), **more: str):
         texts = {name: [repr(float(v)) for v in values] for name, values in columns.items()}
         wanted = Wanted(inputs=tuple(inputs), outputs=tuple(outputs), **more)
-        return learn(record_of(texts, wanted, "test.csv"), template)
+        return learn(record_of(texts, wanted, "test.csv"), template, signs=signs)
 
     return learn_from
 

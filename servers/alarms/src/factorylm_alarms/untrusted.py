@@ -13,7 +13,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, limit: int = 80) -> str:
-    """The text with everything invisible made visible, at most `limit` characters of it."""
+    """The text with everything invisible made visible, at most `limit` characters of it.
+
+    The kit's rule without the kit, which brings mcp: a report needs no server.
+    """
     return told_to_the_model(text, limit)
 
 

@@ -72,6 +72,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--mode", default="", metavar="COL", help="auto or manual, when a controller moves an input")
     parser.add_argument("--setpoint", default="", metavar="COL", help="the controller's set-point")
     parser.add_argument("--template", default="", choices=_TEMPLATES, help="use this grey box and no other model")
+    parser.add_argument("--rises", type=_names, default=(), metavar="A", help="inputs that can only raise the outputs")
+    parser.add_argument("--falls", type=_names, default=(), metavar="B", help="inputs that can only lower the outputs")
     parser.add_argument("--out", type=Path, required=True, metavar="MODEL", help="where the model goes")
     parser.add_argument("--report", type=Path, metavar="HTML", help="also write an offline page")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the model card as JSON ('-': print it)")
@@ -108,12 +110,14 @@ def _add_whatif(parser: argparse.ArgumentParser) -> None:
 
 def _add_best(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
-        "example: factorylm-twin best --model plant.twin --output power --aim min --limit flow=40: --limit speed=:1300\n\n"
+        "example: factorylm-twin best --model plant.twin --output power --aim min --limit flow=40:\n\n"
         "Limits of outputs are kept with their band; no place outside what was seen is proposed."
     )
     _add_model(parser)
     parser.add_argument("--output", required=True, metavar="Y", help="what should be best")
-    parser.add_argument("--aim", type=_aim, required=True, metavar="max|min|NUMBER", help="the most, the least, or this")
+    parser.add_argument(
+        "--aim", type=_aim, required=True, metavar="max|min|NUMBER", help="the most, the least, or this"
+    )
     parser.add_argument("--inputs", type=_names, default=(), metavar="A,B", help="what may be moved; default: all")
     parser.add_argument("--limit", action="append", default=[], type=_limit, metavar="Y=LOW:HIGH", help="keep it")
     parser.add_argument("--from", dest="past", type=Path, metavar="CSV", help="start from its last rows, not the fit's")
@@ -129,7 +133,9 @@ def _add_refit(parser: argparse.ArgumentParser) -> None:
     _add_model(parser)
     parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="newer history with the same columns")
     parser.add_argument("--template", default="", choices=_TEMPLATES, help="use this grey box and no other model")
-    parser.add_argument("--out", type=Path, metavar="MODEL", help="where a better model goes; default: in the old one's place")
+    parser.add_argument(
+        "--out", type=Path, metavar="MODEL", help="where a better model goes; default: in the old one's place"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the comparison as JSON ('-': print it)")
 
 
@@ -140,9 +146,15 @@ def _add_watch(parser: argparse.ArgumentParser) -> None:
         "departs from its twin or comes back."
     )
     _add_model(parser)
-    parser.add_argument("--data", type=Path, required=True, metavar="CSV", help="history that a collector goes on writing")
-    parser.add_argument("--rows", type=int, default=600, metavar="N", help="newest rows to look at; default: %(default)s")
-    parser.add_argument("--every", type=float, default=60.0, metavar="S", help="seconds between looks; default: %(default)s")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="CSV", help="history that a collector goes on writing"
+    )
+    parser.add_argument(
+        "--rows", type=int, default=600, metavar="N", help="newest rows to look at; default: %(default)s"
+    )
+    parser.add_argument(
+        "--every", type=float, default=60.0, metavar="S", help="seconds between looks; default: %(default)s"
+    )
     parser.add_argument("--rounds", type=int, default=0, metavar="N", help="end after so many looks; default: never")
 
 

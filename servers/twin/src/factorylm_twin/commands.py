@@ -15,13 +15,15 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from factorylm_schema.errors import UnknownNameError
+
 from factorylm_twin.answers import change_answer, twin_card
 from factorylm_twin.errors import DataError
 from factorylm_twin.fitting import learn
 from factorylm_twin.jobs import past_of, simulate_file
+from factorylm_twin.model_file import load_twin, save_twin
 from factorylm_twin.planning import Goal, best_place, rounded
 from factorylm_twin.refitting import refit as refitted
-from factorylm_twin.model_file import load_twin, save_twin
 from factorylm_twin.tables import Wanted, read_columns, read_record
 from factorylm_twin.watching import Watched, compared, newest
 from factorylm_twin.whatif import what_if
@@ -36,7 +38,7 @@ def fit(options: argparse.Namespace) -> None:
         mode=options.mode,
         setpoint=options.setpoint,
     )
-    twin = learn(read_record(options.data, wanted), options.template, _progress)
+    twin = learn(read_record(options.data, wanted), options.template, _progress, _signs(options))
     identity = save_twin(twin, options.out)
     card = twin_card(twin) | {"id": identity}
     if options.report:
@@ -52,6 +54,13 @@ def fit(options: argparse.Namespace) -> None:
         else:
             fit_words = f"free-run fit {output['free_run_fit_percent']} %, RMSE {output['free_run_rmse']}"
             _say(f"  {output['name']}: grade {output['grade']}, {fit_words}; {output['model']}")
+
+
+def _signs(options: argparse.Namespace) -> list[int]:
+    for name in (*options.rises, *options.falls):
+        if name not in options.inputs:
+            raise UnknownNameError("input", name, options.inputs)
+    return [(name in options.rises) - (name in options.falls) for name in options.inputs]
 
 
 def simulate(options: argparse.Namespace) -> None:
@@ -124,7 +133,7 @@ def refit(options: argparse.Namespace) -> None:
     twin, _ = load_twin(options.model)
     found = refitted(twin, read_record(options.data, twin.wanted), options.template, _progress)
     identity = save_twin(found.twin, options.out or options.model) if found.twin else None
-    told = {"replaced": found.twin is not None, "id": identity, "reason": found.reason}
+    told: dict[str, Any] = {"replaced": found.twin is not None, "id": identity, "reason": found.reason}
     told |= {"error_before": found.before, "error_after": found.after}
     if not _told(options.json, told):
         _say(found.reason)

@@ -178,9 +178,15 @@ def fit_law(u: Floats, y: Floats, name: str, near: Law | None = None) -> Law:
 
     low = np.append(np.zeros(equation.constants), np.log(0.05))
     high = np.append(np.full(equation.constants, np.inf), np.log(len(u) / 2))
-    begins = [np.append(near.constants, np.log(near.time))] if near else [
-        np.append(np.full(equation.constants, constant), np.log(time)) for constant in (0.5, 2.0) for time in (1.0, 20.0)
-    ]
+    begins = (
+        [np.append(near.constants, np.log(near.time))]
+        if near
+        else [
+            np.append(np.full(equation.constants, constant), np.log(time))
+            for constant in (0.5, 2.0)
+            for time in (1.0, 20.0)
+        ]
+    )
     tries = [
         least_squares(error, np.clip(begin, low + 1e-9, high - 1e-3), bounds=(low, high), max_nfev=_MOST_CALLS)
         for begin in begins

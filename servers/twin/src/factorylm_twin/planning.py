@@ -47,16 +47,14 @@ class Best:
     refused: str = ""
 
 
-def best_place(
-    twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits, past: Past | None = None
-) -> Best:
+def best_place(twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits, past: Past | None = None) -> Best:
     """Search the envelope: scattered places first, then ever smaller strides around the best of them."""
     if refused := _refusal(twin, goal, moved, limits):
         return _none(refused)
     past = past or Past(u=twin.last_u, y=twin.last_y)
     search = _Search(twin=twin, goal=goal, limits=limits, past=past)
     columns = [twin.wanted.inputs.index(name) for name in moved]
-    low, high = (_ends(twin, limits, past, columns, side) for side in (0, 1))
+    low, high = (_ends(twin, limits, columns, side) for side in (0, 1))
     if (low > high).any():
         return _none("infeasible: the limits of an input lie outside what was seen")
     low, high = low + _INSIDE * (high - low), high - _INSIDE * (high - low)
@@ -167,7 +165,9 @@ def _told(search: _Search, best: _Judged, columns: list[int], low: Floats, high:
     sensitivity, edge = {}, {}
     for n, (name, column) in enumerate(zip(names, columns, strict=True)):
         nudge = _NUDGE * (high[n] - low[n]) or 1e-9
-        ends = [search.end(twin.outputs[at], at, best.place + side * nudge * _unit(column, best.place)) for side in (-1, 1)]
+        ends = [
+            search.end(twin.outputs[at], at, best.place + side * nudge * _unit(column, best.place)) for side in (-1, 1)
+        ]
         sensitivity[name] = (ends[1] - ends[0]) / (2 * nudge)
         bottom, top = float(twin.envelope.low[column]), float(twin.envelope.high[column])
         edge[name] = max(0.0, min(float(best.place[column]) - bottom, top - float(best.place[column])) / (top - bottom))
@@ -195,11 +195,13 @@ def _refusal(twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits) -> 
             raise UnknownNameError("column", name, [*outputs, *twin.wanted.inputs])
     needed = [outputs[n] for n in {goal.output, *limits} if n in outputs]
     refused = next((o.reason for o in needed if o.grade == REFUSED or o.part is None), "")
-    unknown = [r for o in needed for n, r in zip(twin.wanted.inputs, o.input_refusals, strict=False) if r and n in moved]
+    unknown = [
+        r for o in needed for n, r in zip(twin.wanted.inputs, o.input_refusals, strict=False) if r and n in moved
+    ]
     return refused or next(iter(unknown), "")
 
 
-def _ends(twin: Twin, limits: Limits, past: Past, columns: list[int], side: int) -> Floats:
+def _ends(twin: Twin, limits: Limits, columns: list[int], side: int) -> Floats:
     seen = (twin.envelope.low, twin.envelope.high)[side]
     pick = (max, min)[side]
     none = (float("-inf"), float("inf"))

@@ -35,7 +35,9 @@ def refit(old: Twin, record: Record, template: str = "", say: Say = lambda _: No
     after = _errors(candidate, record, cut)
     if old.grade != REFUSED and any(after[name] > _BETTER * before.get(name, np.inf) for name in after):
         return Refit(twin=None, before=before, after=after, reason="kept: the old twin does as well on the newest rows")
-    return Refit(twin=learn(record, template, say), before=before, after=after, reason="replaced: the new one is better")
+    return Refit(
+        twin=learn(record, template, say), before=before, after=after, reason="replaced: the new one is better"
+    )
 
 
 def _first(record: Record, rows: int) -> Record:
