@@ -10,10 +10,7 @@ hand, which gives a list of numbers. So there are two ratios: numbers against th
 checks, and readings (unit, quality, time) made of pycomm3's numbers against our readings.
 """
 
-import argparse
 import asyncio
-import json
-import multiprocessing
 import socket
 import statistics
 import sys
@@ -26,16 +23,18 @@ from multiprocessing.connection import Connection
 
 from factorylm_enip.address import parse
 from factorylm_enip.driver import EnipDriver
+from factorylm_enip.endpoint import parse_url
 from factorylm_enip.line import CheckedSocket, Deadline
 from factorylm_enip.memory import Memory
 from factorylm_enip.plan import Want, plan
-from factorylm_enip.route import parse_route
 from factorylm_enip.session import Session
 from factorylm_enip.simulated_controller import Controller
 from factorylm_enip.simulated_wire import Wire
 from factorylm_enip.values import Elements
 from factorylm_schema import Device, Reading, Tag
 from factorylm_skill.engineering import to_reading
+from measuring.beside import beside, delayed, until_told
+from measuring.figures import Figure, report
 from pycomm3 import LogixDriver
 
 COUNT = 1000
@@ -96,7 +95,7 @@ def _packets(count: int, each: int) -> int:
     return -(-count // each)
 
 
-# -- the controller and the delay, each on its own ----------------------------------------------
+# -- the controller, in a process of its own -----------------------------------------------------
 
 
 def _serve(pipe: Connection) -> None:
@@ -106,45 +105,9 @@ def _serve(pipe: Connection) -> None:
         for number in range(COUNT):
             controller.tags.add(f"Area_{number % 7}_Value_{number:04}", "DINT")
         async with Wire(controller=controller).running() as wire:
-            pipe.send(wire.port)
-            await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+            await until_told(pipe, wire.port)
 
     asyncio.run(run())
-
-
-def _delay(pipe: Connection, port: int) -> None:
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            await asyncio.sleep(DELAY_S)
-            writer.write(data)
-        writer.close()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer), return_exceptions=True)
-
-    async def run() -> None:
-        server = await asyncio.start_server(accept, "127.0.0.1", 0)
-        pipe.send(server.sockets[0].getsockname()[1])
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
-
-    asyncio.run(run())
-
-
-@contextmanager
-def beside(target: Callable[..., None], *arguments: int) -> Iterator[int]:
-    """Run `target` in another process; gives its port."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=target, args=(there, *arguments), daemon=True)
-    process.start()
-    try:
-        yield here.recv()
-    finally:
-        here.send(None)
-        process.join(5)
-        if process.is_alive():
-            process.terminate()
 
 
 # -- the two sides ------------------------------------------------------------------------------
@@ -169,7 +132,7 @@ class OurPackets:
     """The driver's packets with all their checks, and no readings made of what they bring."""
 
     def __init__(self, port: int, addresses: Sequence[str]) -> None:
-        self._session = Session(parse_route(f"enip://127.0.0.1:{port}/0"), Deadline())
+        self._session = Session(parse_url(f"enip://127.0.0.1:{port}/0"), Deadline())
         self._deadline_in(20)
         self._session.start()
         places = [parse(text) for text in addresses]
@@ -240,26 +203,6 @@ def seconds(run: Callable[[], object], clock: Clock = time.perf_counter) -> floa
 # -- the figures --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, kw_only=True)
-class Figure:
-    """One line of the report; `least` and `most` are what it must keep."""
-
-    name: str
-    value: float
-    least: float | None = None
-    most: float | None = None
-
-    @property
-    def kept(self) -> bool:
-        return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
-
-    def __str__(self) -> str:
-        bound = f"at least {self.least:g}" if self.least is not None else ""
-        bound = f"at most {self.most:g}" if self.most is not None else bound
-        verdict = "" if not bound else "kept" if self.kept else "BROKEN"
-        return f"{self.name:82} {self.value:8.2f}   {bound:14} {verdict}".rstrip()
-
-
 def figures_of(wanted: TagSet, near: int, far: int, rounds: int) -> list[Figure]:
     """Packets, then times on loopback and over the delay."""
     tags = [Tag(device="d", name=f"t{number}", address=text) for number, text in enumerate(wanted.addresses)]
@@ -271,8 +214,8 @@ def figures_of(wanted: TagSet, near: int, far: int, rounds: int) -> list[Figure]
     for port, where, clock in ways:
         numbers, readings = _times(wanted, tags, port, rounds, clock)
         mark = f"{wanted.name}, {where}: pycomm3 by hand / ours"
-        figures.append(Figure(name=f"{mark}, numbers", value=numbers, least=LEAST))
-        figures.append(Figure(name=f"{mark}, readings", value=readings))
+        figures.append(Figure(f"{mark}, numbers", numbers, least=LEAST))
+        figures.append(Figure(f"{mark}, readings", readings))
     return figures
 
 
@@ -282,7 +225,9 @@ def _packets_figure(wanted: TagSet, tags: Sequence[Tag], port: int) -> Figure:
         assert all(reading.quality.is_good for reading in readings)
         with counted_packets() as sent:
             ours.read(tags)
-    return Figure(name=f"{wanted.name}: packets sent / fewest ({wanted.fewest})", value=sent[0] / wanted.fewest, most=1)
+    return Figure(
+        what=f"{wanted.name}: packets sent / fewest ({wanted.fewest})", measured=sent[0] / wanted.fewest, most=1
+    )
 
 
 def _times(wanted: TagSet, tags: Sequence[Tag], port: int, rounds: int, clock: Clock) -> tuple[float, float]:
@@ -310,10 +255,12 @@ def naive(port: int, rounds: int) -> Figure:
         for _ in range(rounds):
             one_by_one = seconds(lambda: [plc.read(text) for text in addresses])
             ratios.append(one_by_one / seconds(lambda: ours.read(tags)))
-    return Figure(name=f"{NAIVE} scattered tags, loopback: pycomm3 tag by tag / ours", value=statistics.median(ratios))
+    return Figure(
+        what=f"{NAIVE} scattered tags, loopback: pycomm3 tag by tag / ours", measured=statistics.median(ratios)
+    )
 
 
-def first_answer(port: int, rounds: int) -> Figure:
+def first_value(port: int, rounds: int) -> Figure:
     """From nothing to the first value; pycomm3 uploads the tag list first."""
     tag = Tag(device="d", name="t", address="Area_0_Value_0000")
 
@@ -326,36 +273,20 @@ def first_answer(port: int, rounds: int) -> Figure:
             assert ours.read([tag])[0].quality.is_good
 
     ratios = [seconds(library) / seconds(mine) for _ in range(rounds)]
-    return Figure(name="first value of a controller with 1,001 tags: pycomm3 / ours", value=statistics.median(ratios))
-
-
-def measured(rounds: int) -> list[Figure]:
-    """Everything."""
-    with beside(_serve) as near, beside(_delay, near) as far:
-        figures = [figure for wanted in tag_sets() for figure in figures_of(wanted, near, far, rounds)]
-        return [*figures, naive(near, rounds), first_answer(near, rounds)]
-
-
-def main() -> int:
-    """Print the figures."""
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n")[0], epilog="example: ./run bench enip --rounds 9"
+    return Figure(
+        what="first value of a controller with 1,001 tags: pycomm3 / ours", measured=statistics.median(ratios)
     )
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; the median counts")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args()
-    if options.rounds < 5:
-        parser.error("--rounds is at least 5: a median of fewer says little")
+
+
+def measured(rounds: int) -> Iterator[Figure]:
+    """Every figure, as it is ready."""
     socket.setdefaulttimeout(30)
-    figures = measured(options.rounds)
-    if options.json:
-        print(json.dumps([{"name": f.name, "value": round(f.value, 3), "kept": f.kept} for f in figures], indent=2))
-    else:
-        for figure in figures:
-            print(figure)
-        print(f"repeat: ./run bench enip --rounds {options.rounds}")
-    return int(not all(figure.kept for figure in figures))
+    with beside(_serve) as near, beside(delayed, near, DELAY_S) as far:
+        for wanted in tag_sets():
+            yield from figures_of(wanted, near, far, rounds)
+        yield naive(near, rounds)
+        yield first_value(near, rounds)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measured))

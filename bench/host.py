@@ -3,13 +3,10 @@
 Repeat with: ./run bench host
 """
 
-import argparse
-import json
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -17,7 +14,9 @@ from factorylm.installed import installed_skills
 from factorylm_skill.testing import tool_tokens
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from skill import INITIALIZE, NO_OP, children_cpu, interleaved, start_import
+from measuring.children import children_cpu, first_answer, interleaved, largest_child_mb
+from measuring.figures import Figure, report
+from skill import NO_OP, start_import
 
 HOST = ["-m", "factorylm", "serve", "--log-level", "ERROR"]
 MOST_MB = 160
@@ -26,9 +25,7 @@ TOKENS_PER_SKILL = 1200
 
 def start_to_first_answer() -> None:
     """Start the host with every skill, get the answer to initialize, end."""
-    command = [sys.executable, *HOST]
-    done = subprocess.run(command, input=json.dumps(INITIALIZE) + "\n", capture_output=True, text=True, check=True)
-    assert '"serverInfo"' in done.stdout, done.stderr
+    first_answer(*HOST)
 
 
 async def resident_mb(arguments: Sequence[str], *, asks: bool) -> tuple[float, list[int]]:
@@ -38,7 +35,7 @@ async def resident_mb(arguments: Sequence[str], *, asks: bool) -> tuple[float, l
         tools = (await client.list_tools()).tools
         if asks:
             await ask_everything(client, {tool.name for tool in tools})
-        return max(_resident_mb(pid) for pid in _children(os.getpid())), [tool_tokens(tool) for tool in tools]
+        return largest_child_mb(), [tool_tokens(tool) for tool in tools]
 
 
 async def ask_everything(client: Client, names: set[str]) -> None:
@@ -71,47 +68,27 @@ def _url(skill: str) -> str:
     }[skill]
 
 
-def _children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds of each measurement (default 5)")
-    options = parser.parse_args(argv)
+def measured(rounds: int) -> Iterator[Figure]:
+    """Every figure, as it is ready."""
     children_cpu(start_to_first_answer)  # the first start writes compiled modules
-    floor, ours = interleaved(options.rounds, start_import, start_to_first_answer)
+    floor, ours = interleaved(rounds, start_import, start_to_first_answer)
     names = sorted(installed_skills().skills)
-    plain, _ = anyio.run(lambda: resident_mb(["-c", NO_OP], asks=False))
+    plain, _ = anyio.run(partial(resident_mb, ["-c", NO_OP], asks=False))
     with tempfile.TemporaryDirectory() as folder:
         plant = ["--plant", str(plant_file(folder))]
-        started, tokens = anyio.run(lambda: resident_mb([*HOST, *plant], asks=False))
-        used, _ = anyio.run(lambda: resident_mb([*HOST, *plant], asks=True))
-        alone = [anyio.run(lambda name=name: resident_mb([*HOST, name], asks=False))[0] for name in names]
-    figures = [
-        (
-            f"MB of one process with {len(names)} skills, every protocol spoken",
-            used,
-            MOST_MB,
-            f"plain mcp {plain:.0f} MB",
-        ),
-        ("MB, the same before its first question", started, MOST_MB, ", ".join(names)),
-        ("one process / a process per skill, MB", started / sum(alone), 1, f"{started:.0f} MB / {sum(alone):.0f} MB"),
-        ("start to first answer / import mcp.server", ours / floor, 1.4, f"CPU {ours:.2f} s / {floor:.2f} s"),
-        ("tokens of all tools", sum(tokens), TOKENS_PER_SKILL * len(names), f"{len(tokens)} tools"),
-        ("tokens of the largest tool", max(tokens), 300, ""),
-    ]
-    for what, figure, bound, of in figures:
-        kept = "kept" if figure <= bound else "BROKEN"
-        print(f"{what:56} {figure:8.2f}   at most {bound:<6g} {kept:7} {of}".rstrip())
-    print("repeat: ./run bench host")
-    return int(any(figure > bound for _, figure, bound, _ in figures))
+        started, tokens = anyio.run(partial(resident_mb, [*HOST, *plant], asks=False))
+        used, _ = anyio.run(partial(resident_mb, [*HOST, *plant], asks=True))
+        alone = sum(anyio.run(partial(resident_mb, [*HOST, name], asks=False))[0] for name in names)
+    told = f"plain mcp {plain:.0f} MB"
+    yield Figure(f"MB of one process with {len(names)} skills, every protocol spoken", used, most=MOST_MB, of=told)
+    yield Figure("MB, the same before its first question", started, most=MOST_MB, of=", ".join(names))
+    told = f"{started:.0f} MB / {alone:.0f} MB"
+    yield Figure("one process / a process per skill, MB", started / alone, most=1, of=told)
+    told = f"CPU {ours:.2f} s / {floor:.2f} s"
+    yield Figure("host: start to first answer / import mcp.server", ours / floor, most=1.4, of=told)
+    yield Figure("tokens of all tools", sum(tokens), most=TOKENS_PER_SKILL * len(names), of=f"{len(tokens)} tools")
+    yield Figure("tokens of the largest tool of all", max(tokens), most=300)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measured, rounds=5))

@@ -8,21 +8,15 @@ is asyncua used by hand as well as it can be: the request built once, sent as it
 without a look at status, count or order. The server (asyncua's) runs in a process of its own.
 """
 
-import argparse
 import asyncio
 import json
-import multiprocessing
-import os
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -37,16 +31,13 @@ from factorylm_schema import Device, Tag
 from factorylm_skill.faults import FaultSwitches
 from factorylm_skill.testing import count_tokens, tool_tokens
 from factorylm_skill.testing.clients import simulated
+from measuring.beside import beside, until_told
+from measuring.children import first_answer, interleaved
+from measuring.figures import Figure, report
 
 NAMESPACE = "urn:factorylm:bench"
 LEAST_TIME = 0.8
 LIMITS = (10_000, 100, 7)
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
-}
 
 
 def tag_sets() -> dict[str, list[str]]:
@@ -87,25 +78,10 @@ def _serve(pipe: Connection) -> None:
                 node = to_node_id(parse(address), index)
                 await server.nodes.objects.add_variable(node, f"{index}:V{number}-{k}", value)
         await server.start()
-        pipe.send(server.bserver.port)
-        await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+        await until_told(pipe, server.bserver.port)
         await server.stop()
 
     asyncio.run(run())
-
-
-@contextmanager
-def beside() -> Iterator[int]:
-    """The server's port, while it runs."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
-    try:
-        yield ours.recv()
-    finally:
-        ours.send(None)
-        process.join(10)
 
 
 # -- requests and times --------------------------------------------------------------------------
@@ -186,28 +162,15 @@ def start_ratio(rounds: int) -> float:
         "factorylm_modbus": '[devices.a]\nurl = "modbus-tcp://127.0.0.1:502?unit=1"\n[devices.a.tags]\n'
         's = { address = "holding-register:1:UINT" }\n',
     }
-    taken: dict[str, list[float]] = {name: [] for name in plants}
     with tempfile.TemporaryDirectory() as folder:
-        for number in range(rounds + 1):
-            for name, text in plants.items():
-                plant = Path(folder) / f"{name}.toml"
-                plant.write_text(text, encoding="utf-8")
-                seconds = _first_answer(name, plant)
-                if number:  # the first round fills the caches
-                    taken[name].append(seconds)
-    medians = {name: statistics.median(seconds) for name, seconds in taken.items()}
-    return medians["factorylm_opcua"] / medians["factorylm_modbus"]
-
-
-def _first_answer(module: str, plant: Path) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    command = [sys.executable, "-m", module, "--plant", str(plant)]
-    line = json.dumps(INITIALIZE) + "\n"
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    done = subprocess.run(command, input=line, capture_output=True, text=True, check=True, env=environment)
-    assert '"serverInfo"' in done.stdout, done.stderr
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        starts = []
+        for module, text in plants.items():
+            plant = Path(folder) / f"{module}.toml"
+            plant.write_text(text, encoding="utf-8")
+            starts.append(partial(first_answer, "-m", module, "--plant", plant))
+        interleaved(1, *starts)  # the first round fills the caches
+        opcua, modbus = interleaved(rounds, *starts)
+    return opcua / modbus
 
 
 async def tokens() -> dict[str, float]:
@@ -223,32 +186,9 @@ async def tokens() -> dict[str, float]:
 # -- the figures ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One ratio or count; without a bound it is for information."""
-
-    what: str
-    measured: float
-    least: float | None = None
-    most: float | None = None
-
-    @property
-    def kept(self) -> bool:
-        """Within its bound."""
-        return (self.least is None or self.measured >= self.least) and (self.most is None or self.measured <= self.most)
-
-    @property
-    def line(self) -> str:
-        """As `./run bench record` reads it."""
-        if self.least is None and self.most is None:
-            return f"{self.what:66} {self.measured:8.2f}   for information"
-        bound = f"at least {self.least:g}" if self.least is not None else f"at most {self.most:g}"
-        return f"{self.what:66} {self.measured:8.2f}   {bound:14} {'kept' if self.kept else 'BROKEN'}"
-
-
 def measured(rounds: int) -> Iterator[Figure]:
     """Everything, as it is found."""
-    with beside() as port:
+    with beside(_serve) as port:
         for name, addresses in tag_sets().items():
             for most in LIMITS:
                 ratio = asyncio.run(requests_ratio(port, addresses, most))
@@ -264,27 +204,5 @@ def measured(rounds: int) -> Iterator[Figure]:
     yield Figure("tokens of 50 good OPC UA readings", costs["50 readings"], most=750)
 
 
-def main() -> int:
-    """Print the figures; exit code 1 when a bound is broken."""
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n")[0], epilog="example: ./run bench opcua --rounds 9"
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; the median counts")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args()
-    if options.rounds < 5:
-        parser.error("--rounds is at least 5: a median of fewer says little")
-    figures = []
-    for figure in measured(options.rounds):
-        figures.append(figure)
-        if not options.json:
-            print(figure.line, flush=True)
-    if options.json:
-        print(json.dumps([asdict(figure) for figure in figures], indent=2))
-    else:
-        print(f"repeat: ./run bench opcua --rounds {options.rounds}")
-    return int(not all(figure.kept for figure in figures))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measured))

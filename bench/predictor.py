@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"… {part}", file=sys.stderr)
             found += measured(part, options, Path(folder))
     show(found, as_json=options.json)
-    return int(any(line.reached is False for line in found))
+    return int(not all(line.kept for line in found))
 
 
 def measured(part: str, options: argparse.Namespace, folder: Path) -> Figures:
@@ -87,9 +87,7 @@ def show(found: Figures, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([vars(f) for f in found], indent=2))
         return
-    for line in found:
-        verdict = {None: "", True: "reached", False: "MISSED"}[line.reached]
-        print(f"{line.name:<82} {line.value:>12}   {line.target:<10} {verdict}".rstrip())
+    print(*found, sep="\n")
 
 
 if __name__ == "__main__":

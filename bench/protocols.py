@@ -9,20 +9,13 @@ start of a skill's own command to its answer to initialize, with a plant file, a
 rounds.
 """
 
-import argparse
 import asyncio
-import json
-import multiprocessing
-import os
 import re
-import resource
-import statistics
-import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -34,38 +27,14 @@ from factorylm_skill import ProtocolSkill
 from factorylm_skill.testing import tool_tokens
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from measuring.beside import beside, until_told
+from measuring.children import first_answer, interleaved, largest_child_mb
+from measuring.figures import Figure, report
 
 SKILLS = {
     skill.name: skill
     for skill in (factorylm_modbus.SKILL, factorylm_s7.SKILL, factorylm_enip.SKILL, factorylm_opcua.SKILL)
 }
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
-}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One ratio or count; without a bound it is for information."""
-
-    what: str
-    measured: float
-    most: float | None = None
-
-    @property
-    def kept(self) -> bool:
-        """Within its bound."""
-        return self.most is None or self.measured <= self.most
-
-    @property
-    def line(self) -> str:
-        """As `./run bench record` reads it."""
-        if self.most is None:
-            return f"{self.what:66} {self.measured:8.2f}   for information"
-        return f"{self.what:66} {self.measured:8.2f}   at most {self.most:<6g} {'kept' if self.kept else 'BROKEN'}"
 
 
 # -- the plant: all four simulators, in a process of their own ---------------------------------------
@@ -75,8 +44,7 @@ def _serve(pipe: Connection) -> None:
     async def run() -> None:
         async with AsyncExitStack() as stack:
             simulations = [await stack.enter_async_context(skill.simulate()) for skill in SKILLS.values()]
-            pipe.send([simulation.plant_toml for simulation in simulations])
-            await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
+            await until_told(pipe, [simulation.plant_toml for simulation in simulations])
 
     asyncio.run(run())
 
@@ -84,19 +52,11 @@ def _serve(pipe: Connection) -> None:
 @contextmanager
 def plant_file() -> Iterator[Path]:
     """A plant file with one device for each protocol, named after it."""
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there,), daemon=True)
-    process.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder) / "plant.toml"
-            parts = [_device(text, name) for name, text in zip(SKILLS, here.recv(), strict=True)]
-            file.write_text("\n".join(parts), encoding="utf-8")
-            yield file
-    finally:
-        here.send(None)
-        process.join(10)
+    with beside(_serve) as plants, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "plant.toml"
+        parts = [_device(text, name) for name, text in zip(SKILLS, plants, strict=True)]
+        file.write_text("\n".join(parts), encoding="utf-8")
+        yield file
 
 
 def _device(plant_toml: str, name: str) -> str:
@@ -122,7 +82,7 @@ async def together(plant: Path) -> tuple[dict[str, int], float]:
         tokens = {name: sum(tool_tokens(tool) for tool in tools if tool.name.startswith(f"{name}_")) for name in SKILLS}
         for name in SKILLS:
             await _use(client, name)
-        memory = max(_resident_mb(pid) for pid in _children(os.getpid()) if b"serve" in _command(pid))
+        memory = largest_child_mb(b"serve")
     return tokens, memory
 
 
@@ -138,59 +98,20 @@ async def _use(client: Client, name: str) -> None:
     assert diagnosis["verdict"] == "every step passed", diagnosis
 
 
-def _children(pid: int) -> list[int]:
-    """Of all threads of the process, and theirs in turn."""
-    direct = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [*direct, *(grandchild for child in direct for grandchild in _children(child))]
-
-
-def _command(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
-
-
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-# -- tokens with the write tool, start-up ----------------------------------------------------------------
-
-
-def start(name: str, plant: Path) -> Callable[[], None]:
-    """Start the skill's own command, get the answer to initialize, end."""
-
-    def run() -> None:
-        command = [sys.executable, "-m", f"factorylm_{name}", "--plant", str(plant)]
-        line = json.dumps(INITIALIZE) + "\n"
-        done = subprocess.run(command, input=line, capture_output=True, text=True, check=True)
-        assert '"serverInfo"' in done.stdout, done.stderr
-
-    return run
-
-
-def _cpu(run: Callable[[], None]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+# -- start-up ----------------------------------------------------------------
 
 
 def start_ratios(rounds: int) -> dict[str, float]:
-    """CPU time of each skill's start ÷ Modbus', the median of interleaved rounds."""
-    taken: dict[str, list[float]] = {name: [] for name in SKILLS}
+    """CPU time of each skill's start ÷ Modbus', medians of interleaved rounds."""
     with tempfile.TemporaryDirectory() as folder:
+        starts = []
         for name, skill in SKILLS.items():
-            _empty_plant(Path(folder) / f"{name}.toml", skill)
-        for _ in range(rounds):
-            for name, seconds in taken.items():
-                seconds.append(_cpu(start(name, Path(folder) / f"{name}.toml")))
+            plant = Path(folder) / f"{name}.toml"
+            _empty_plant(plant, skill)
+            starts.append(partial(first_answer, "-m", f"factorylm_{name}", "--plant", plant))
+        taken = dict(zip(SKILLS, interleaved(rounds, *starts), strict=True))
     of_modbus = taken.pop("modbus")
-    return {
-        name: statistics.median(one / other for one, other in zip(seconds, of_modbus, strict=True))
-        for name, seconds in taken.items()
-    }
+    return {name: seconds / of_modbus for name, seconds in taken.items()}
 
 
 def _empty_plant(file: Path, skill: ProtocolSkill) -> None:
@@ -217,27 +138,5 @@ def measured(rounds: int) -> Iterator[Figure]:
         yield Figure(f"CPU from start to first answer: {SKILLS[name].title} / Modbus", ratio, most=bound)
 
 
-def main() -> int:
-    """Print the figures; exit code 1 when a bound is broken."""
-    parser = argparse.ArgumentParser(
-        description=(__doc__ or "").split("\n")[0], epilog="example: ./run bench protocols --rounds 9"
-    )
-    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds of the start-up; the median counts")
-    parser.add_argument("--json", action="store_true", help="as JSON")
-    options = parser.parse_args()
-    if options.rounds < 5:
-        parser.error("--rounds is at least 5: a median of fewer says little")
-    figures = []
-    for figure in measured(options.rounds):
-        figures.append(figure)
-        if not options.json:
-            print(figure.line, flush=True)
-    if options.json:
-        print(json.dumps([asdict(figure) for figure in figures], indent=2))
-    else:
-        print(f"repeat: ./run bench protocols --rounds {options.rounds}")
-    return int(not all(figure.kept for figure in figures))
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measured))

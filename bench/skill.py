@@ -3,21 +3,19 @@
 Repeat with: ./run bench skill
 """
 
-import argparse
 import json
-import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import anyio
 from factorylm_skill.testing import count_tokens, tool_tokens
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
+from measuring.children import first_answer, interleaved, largest_child_mb
+from measuring.figures import Figure, report
 
 NO_OP = """
 from mcp.server import MCPServer
@@ -36,20 +34,6 @@ speed = { address = "holding-register:1:UINT", unit = "/min" }
 """
 HOST = ["-m", "factorylm", "serve", "modbus", "--simulate"]
 SKILL = ["-m", "factorylm_modbus", "--simulate"]
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}},
-}
-
-
-def children_cpu(run: Callable[[], object]) -> float:
-    """CPU seconds of the child processes that `run` starts and waits for."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run()
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def start_import() -> None:
@@ -58,22 +42,10 @@ def start_import() -> None:
 
 def start_to_first_answer() -> None:
     """Start the skill on a plant file, get the answer to initialize, end."""
-    line = json.dumps(INITIALIZE) + "\n"
     with tempfile.TemporaryDirectory() as folder:
         plant = Path(folder) / "plant.toml"
         plant.write_text(PLANT, encoding="utf-8")
-        command = [sys.executable, "-m", "factorylm_modbus", "--plant", str(plant)]
-        done = subprocess.run(command, input=line, capture_output=True, text=True, check=True)
-    assert '"serverInfo"' in done.stdout, done.stderr
-
-
-def interleaved(rounds: int, *runs: Callable[[], object]) -> list[float]:
-    """Median CPU seconds of each, measured in turns so that a busy machine troubles all alike."""
-    taken: list[list[float]] = [[] for _ in runs]
-    for _ in range(rounds):
-        for run, seconds in zip(runs, taken, strict=True):
-            seconds.append(children_cpu(run))
-    return [statistics.median(seconds) for seconds in taken]
+        first_answer("-m", "factorylm_modbus", "--plant", plant)
 
 
 def calls(arguments: list[str], tool: str, given: dict[str, object], count: int) -> Callable[[], None]:
@@ -106,41 +78,25 @@ async def tokens_and_memory() -> dict[str, float]:
         rows = (answer["rows"] * 50)[:50]
         fifty = count_tokens(json.dumps({**answer, "rows": rows}, separators=(",", ":"), ensure_ascii=False))
         await client.call_tool("modbus_read_tags", {"tags": raw})
-        memory = max(_resident_mb(pid) for pid in _children(os.getpid()))
+        memory = largest_child_mb()
     return {"tool list": sum(tools), "largest tool": max(tools), "50 readings": fifty, "memory MB": memory}
 
 
-def _children(pid: int) -> list[int]:
-    return [int(p) for p in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def _resident_mb(pid: int) -> float:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of each measurement (default 7)")
-    options = parser.parse_args(argv)
-    floor, ours = interleaved(options.rounds, start_import, start_to_first_answer)
+def measured(rounds: int) -> Iterator[Figure]:
+    """Every figure, as it is ready."""
+    floor, ours = interleaved(rounds, start_import, start_to_first_answer)
+    told = f"CPU {ours:.2f} s / {floor:.2f} s"
+    yield Figure("start to first answer / import mcp.server", ours / floor, most=1.25, of=told)
     no_op = per_call(["-c", NO_OP], "noop", {}, 3)
     read = per_call(SKILL, "modbus_read_tags", {"tags": ["pump1.speed"]}, 3)
+    told = f"CPU {read:.2f} ms / {no_op:.2f} ms"
+    yield Figure("modbus_read_tags / no-op tool of plain mcp", read / no_op, most=2, of=told)
     found = anyio.run(tokens_and_memory)
-    figures = [
-        ("start to first answer / import mcp.server", ours / floor, 1.25, f"CPU {ours:.2f} s / {floor:.2f} s"),
-        ("modbus_read_tags / no-op tool of plain mcp", read / no_op, 2, f"CPU {read:.2f} ms / {no_op:.2f} ms"),
-        ("tokens of the tool list", found["tool list"], 1200, ""),
-        ("tokens of the largest tool", found["largest tool"], 300, ""),
-        ("tokens of 50 good readings", found["50 readings"], 750, ""),
-        ("MB of one host process with Modbus", found["memory MB"], 100, ""),
-    ]
-    for name, figure, bound, of in figures:
-        kept = "kept" if figure <= bound else "BROKEN"
-        print(f"{name:45} {figure:8.2f}   at most {bound:<6g} {kept:7} {of}".rstrip())
-    print("repeat: ./run bench skill")
-    return int(any(figure > bound for _, figure, bound, _ in figures))
+    yield Figure("tokens of the tool list", found["tool list"], most=1200)
+    yield Figure("tokens of the largest tool", found["largest tool"], most=300)
+    yield Figure("tokens of 50 good readings", found["50 readings"], most=750)
+    yield Figure("MB of one host process with Modbus", found["memory MB"], most=100)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(report(__doc__, measured))

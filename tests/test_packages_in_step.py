@@ -41,3 +41,9 @@ def test_a_console_script_is_called_like_its_distribution(member: Member) -> Non
 def test_every_package_is_a_source_of_the_workspace(all_members: dict[str, Member]) -> None:
     sources = read_toml(ROOT / "pyproject.toml")["tool"]["uv"]["sources"]
     assert set(all_members) <= set(sources)
+
+
+def test_a_skill_says_the_same_of_itself_on_every_index(member: Member) -> None:
+    """PyPI shows the package's description, a registry of skills the manifest's."""
+    if member.folder.parent.name == "servers":
+        assert member.project["description"] == read_toml(member.folder / "skill.toml")["description"]

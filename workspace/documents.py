@@ -4,14 +4,26 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import entry_points
+from typing import Any
 
+from factorylm_registry.checking import table_lines
+from factorylm_schema import load_manifest
 from factorylm_skill import Settings, Skill
 from factorylm_skill.testing import tool_tokens
 
 from workspace.bench import FIGURES
 from workspace.imports import layer, siblings_of
 from workspace.members import ROOT, Member, members
+
+# A benchmark called like a package, or like it and more (`router-speed`), is shown on that package's page, the others
+# on the project's.
+PAGES = {
+    member.folder.name: page.relative_to(ROOT).as_posix()
+    for member in members()
+    if "<!-- figures: written" in (page := member.folder / "README.md").read_text(encoding="utf-8")
+}
 
 
 def main() -> int:
@@ -61,7 +73,8 @@ def _skill_row(member: Member, name: str) -> str:
     tokens = sum(tool_tokens(tool) for tool in tools)
     speaks = ", ".join(f"`{scheme}`" for scheme in sorted(getattr(getattr(skill, "dialect", None), "schemes", ())))
     link = f"[{skill.title}]({member.folder.relative_to(ROOT).as_posix()}/README.md)"
-    return f"| {link} | {member.project['description']} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
+    what = load_manifest(member.folder / "skill.toml").description
+    return f"| {link} | {what} | {speaks or '-'} | {len(tools)} | {tokens} |\n"
 
 
 def _imports() -> str:
@@ -88,11 +101,17 @@ def _reached(name: str, direct: dict[str, set[str]]) -> set[str]:
     return direct[name] | {further for near in direct[name] for further in _reached(near, direct)}
 
 
-def _figures() -> str:
-    """What `./run bench record` kept, one row a figure."""
-    kept = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
-    rows = [_figure_row(row, bench["command"]) for bench in kept.values() for row in bench["figures"]]
+def _figures(page: str) -> str:
+    """What `./run bench record` kept of the benchmarks of a page, one row a figure."""
+    kept = _kept()
+    benches = [name for name in kept if PAGES.get(name.partition("-")[0], "README.md") == page]
+    rows = [_figure_row(row, kept[name]["command"]) for name in benches for row in kept[name]["figures"]]
     return "| what | measured | bound | again with |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _kept() -> dict[str, Any]:
+    kept: dict[str, Any] = json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+    return kept
 
 
 def _figure_row(row: dict[str, str], command: str) -> str:
@@ -100,10 +119,18 @@ def _figure_row(row: dict[str, str], command: str) -> str:
     return f"| {row['what']} | {row['measured']} | {row['bound']}{verdict} | `{command}` |\n"
 
 
+def _judgements() -> str:
+    """What `./run bench registry-skills --keep` found of our own skills."""
+    judged = json.loads((ROOT / "registry" / "judgements.json").read_text(encoding="utf-8"))
+    return "\n".join([*table_lines(judged), "", f"Judged on {judged[0]['judged_at'][:10]}.", ""])
+
+
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": {"imports": _imports},
-    "README.md": {"skills": _skills, "figures": _figures},
+    "README.md": {"skills": _skills, "figures": partial(_figures, "README.md")},
+    **{page: {"figures": partial(_figures, page)} for page in PAGES.values()},
 }
+GENERATED["registry/README.md"]["judgements"] = _judgements
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,27 +10,38 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """One printed line."""
+    """One printed line. `bound` is "at most 12", "at least 84", or empty for what stands beside a promise."""
 
     name: str
     value: str
-    target: str = ""
-    reached: bool | None = None
+    bound: str = ""
+    kept: bool = True
+
+    def __str__(self) -> str:
+        verdict = f"   {self.bound:<15} {'kept' if self.kept else 'BROKEN'}" if self.bound else ""
+        return f"{self.name:<82} {self.value:>12}{verdict}".rstrip()
 
 
 Figures = list[Figure]
 
 
-def figure(
-    name: str, value: float, target: str = "", *, at_most: float | None = None, at_least: float | None = None
-) -> Figure:
-    """A figure judged against its target."""
-    reached = None
+def figure(name: str, value: float, *, at_most: float | None = None, at_least: float | None = None) -> Figure:
+    """A figure judged against its bound."""
     if at_most is not None:
-        reached, target = value <= at_most, target or f"<= {at_most:g}"
+        return Figure(name=name, value=shown(value), bound=f"at most {at_most:g}", kept=bool(value <= at_most))
     if at_least is not None:
-        reached, target = value >= at_least, target or f">= {at_least:g}"
-    return Figure(name=name, value=f"{value:.4g}", target=target, reached=reached)
+        return Figure(name=name, value=shown(value), bound=f"at least {at_least:g}", kept=bool(value >= at_least))
+    return Figure(name=name, value=shown(value))
+
+
+def within(name: str, value: float, low: float, high: float) -> Figures:
+    """A figure that must be neither too small nor too large."""
+    return [figure(name, value, at_least=low), figure(name, value, at_most=high)]
+
+
+def shown(value: float) -> str:
+    """Four digits, never as a power of ten."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def command(*words: str) -> tuple[dict[str, Any], float, float]:

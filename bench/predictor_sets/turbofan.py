@@ -16,7 +16,7 @@ from factorylm_predictor.histories import read_histories
 from factorylm_predictor.tables import TableFile
 from factorylm_predictor.window import Costs, Slot, rank_slots
 
-from predictor_sets.figures import Figure, Figures, command, figure
+from predictor_sets.figures import Figure, Figures, command, figure, within
 from predictor_sets.scores import Floats, bootstrap_interval, nasa_score, rmse
 
 CAP = 125.0
@@ -111,11 +111,10 @@ def turbofan_figures(
         label = f"{name} {key}" + (
             f" (mean of {len(runs)} seeds, sd {values.std(ddof=1):.2g})" if len(runs) > 1 else ""
         )
-        line = figure(label, float(values.mean()), **limits.get(key, {}))
         if key.startswith("90 %") and key.endswith("capped"):
-            inside = 87 <= values.mean() <= 95
-            line = Figure(name=label, value=f"{values.mean():.4g}", target="87-95", reached=bool(inside))
-        found.append(line)
+            found += within(label, float(values.mean()), 87, 95)
+        else:
+            found.append(figure(label, float(values.mean()), **limits.get(key, {})))
     found.append(
         Figure(
             name=f"{name} capped RMSE, 95 % bootstrap over test units",
@@ -276,5 +275,5 @@ def inference(data: Path, folder: Path) -> Figures:
     return [
         figure("inference, ms per asset", per_asset, at_most=3),
         figure("inference, peak MB of the process", memory, at_most=64),
-        Figure(name="  scikit-learn imported while predicting", value=str(heavy), target="False", reached=not heavy),
+        figure("times scikit-learn is imported while predicting", float(heavy), at_most=0),
     ]

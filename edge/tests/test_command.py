@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from factorylm_edge.command import run
-from factorylm_edge.export import export
+from factorylm_edge.exporting import export
 from factorylm_edge.gateway import Gateway
 from factorylm_edge.page import page_app
 from factorylm_edge.sample import SECOND, Sample

@@ -8,8 +8,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from factorylm_edge.data_folder import DataFolder
 from factorylm_edge.folding import BUCKET
-from factorylm_edge.gateway import DataFolder
 from factorylm_edge.history import HistoryError, Retention
 from factorylm_edge.recorder import Recorder
 from factorylm_edge.rescue import open_history
@@ -39,7 +39,7 @@ def many(seconds: range, tags: int = 50) -> list[Sample]:
 
 async def test_a_full_disk_keeps_samples_in_memory_until_there_is_room(tmp_path, caplog):
     """SQLite's own word for a full disk, from a file that may not grow."""
-    history = SqliteHistory(tmp_path / "history.db", most_pages=60)
+    history = SqliteHistory(tmp_path / "history.db", most_pages=40)
     recorder = Recorder(history, most_waiting=100_000)
     for begin in range(0, 1000, 20):
         recorder.put(many(range(begin, begin + 20)))

@@ -1,14 +1,15 @@
 """The factorylm command, run as a person runs it."""
 
 import json
-import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from factorylm.command import main
-from factorylm_skill import AuditLog
+from factorylm.installed import installed_skills
+from factorylm_skill import AuditLog, ProtocolSkill
 
 PLANT = """
 [plant]
@@ -54,6 +55,32 @@ def test_read_prints_a_table_or_the_assistants_answer(capsys) -> None:
     assert [row[0] for row in answer["rows"]] == ["pump1.speed", "pump1/40001"]
     assert answer["rows"][0][1] == answer["rows"][1][1]
     assert "PDU 0 = 0x0" in answer["addresses"]["pump1/40001"]
+
+
+@pytest.mark.parametrize(
+    ("tags", "started"),
+    [
+        (["pump1.speed"], ["modbus"]),
+        (["s7_pump1.speed"], ["s7"]),
+        (["opcua_pump1.speed", "pump1.running"], ["modbus", "opcua"]),
+    ],
+)
+def test_read_starts_only_the_simulators_whose_tags_are_asked_for(monkeypatch, capsys, tags, started) -> None:
+    begun: list[str] = []
+    found = installed_skills()
+
+    def noted(skill: ProtocolSkill) -> ProtocolSkill:
+        def simulate():
+            begun.append(skill.name)
+            return skill.simulate()
+
+        return replace(skill, simulate=simulate)
+
+    protocols = {skill.name: noted(skill) for skill in found.protocols}
+    monkeypatch.setattr("factorylm.read.installed_skills", lambda: replace(found, skills=protocols))
+    assert main(["read", *tags, "--simulate", "--json"]) == 0
+    assert [row[0] for row in json.loads(capsys.readouterr().out)["rows"]] == tags
+    assert begun == started
 
 
 def test_read_names_the_nearest_tag_and_fails(capsys) -> None:
@@ -190,22 +217,6 @@ def test_the_configuration_that_connect_writes_really_starts_the_server(tmp_path
             return result.structured_content["rows"][0][0]
 
     assert anyio.run(ask) == "pump1.speed"
-
-
-def test_the_demo_walks_to_its_end(home: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "factorylm", "demo"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONUTF8": "1"},
-        stdin=subprocess.DEVNULL,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for said in ("WRITE_REFUSED", "the operator is asked: Write ", '"outcome":"written"', "chain intact: true"):
-        assert said in done.stdout
-    assert done.stderr == ""
 
 
 def test_wrong_usage_is_two(capsys) -> None:

@@ -88,8 +88,12 @@ async def console_page(port: int, **options) -> AsyncIterator[Page]:
         assert faults == []
 
 
+REASON = "The tank is low. <script>document.title='hacked'</script>"
+
+
 def write(client: Client, value: int) -> "asyncio.Task[object]":
-    return asyncio.ensure_future(client.call_tool("modbus_write_tag", {"tag": "pump1.setpoint", "value": value}))
+    asked = {"tag": "pump1.setpoint", "value": value, "reason": REASON}
+    return asyncio.ensure_future(client.call_tool("modbus_write_tag", asked))
 
 
 async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path) -> None:
@@ -100,6 +104,8 @@ async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path
         asking = write(client, 1400)
         waiting = page.locator("flm-approvals li.waiting")
         await expect(waiting).to_contain_text("1200 /min → 1400 /min")
+        await expect(waiting).to_contain_text("The assistant says, unchecked:")
+        await expect(waiting.locator("q")).to_have_text(REASON)
         await expect(page).to_have_title("(1) FactoryLM console")
         await page.get_by_role("button", name="Approve writing 1400 /min to pump1.setpoint").click()
         result = await asyncio.wait_for(asking, 60)
@@ -108,6 +114,7 @@ async def test_values_are_live_and_an_approved_write_arrives_once(tmp_path: Path
         await expect(page.locator("flm-audit")).to_contain_text("3 lines, the chain is intact")
         for event in ("approved", "sending", "written"):
             await expect(page.locator("flm-audit td", has_text=re.compile(f"^{event}$"))).to_have_count(1)
+        await expect(page.locator("flm-audit q")).to_have_text([REASON, REASON])
         await expect(page.locator("flm-calls")).to_contain_text("modbus_write_tag")
 
 
@@ -261,12 +268,13 @@ async def test_a_write_nobody_decides_counts_down_and_expires_on_the_page(tmp_pa
         now = datetime.now(UTC)
         board.desk.put(
             WriteRequest(
-                id="w1", tag="d.level", description="", unit="m", before=1.5, value=1234567.8901, principal="local",
-                client="c", asked=now, expires=now + timedelta(seconds=2.5),
+                id="w1", tag="d.level", description="", unit="m", before=1.5, value=1234567.8901, reason="",
+                principal="local", client="c", asked=now, expires=now + timedelta(seconds=2.5),
             )
         )  # fmt: skip
         waiting = page.locator("flm-approvals li.waiting")
         await expect(waiting).to_contain_text("1.5 m → 1234567.8901 m")
+        await expect(waiting).to_contain_text("The assistant gives no reason.")
         await expect(waiting).to_contain_text("s left")
         await expect(page.locator("flm-approvals")).to_contain_text("expired: nobody decided")
         await expect(waiting).to_have_count(0)
@@ -354,3 +362,31 @@ async def test_nothing_overlaps_and_axe_finds_no_violation(tmp_path: Path, schem
         assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
         await page.get_by_role("button", name="Refuse").click()
         await asyncio.wait_for(asking, 60)
+
+
+async def test_a_trend_shows_what_the_history_holds_and_goes_back_to_live(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+
+    class Kept:
+        async def course(self, tag: str, hours: float) -> list[tuple[float, float | None]]:
+            if hours > 100:
+                return []
+            now = datetime.now(UTC).timestamp()
+            return [(now - hours * 3600, 100.0), (now - hours * 1800, None), (now, 200.0)]
+
+    board.past = Kept()
+    async with served(board, port), console_page(port) as page:
+        await page.get_by_role("button", name="Trend of d.level").click()
+        spans = page.get_by_role("group", name="Span of the trend of d.level")
+        large = page.locator("flm-trend[large] svg")
+        await spans.get_by_role("button", name="12 hours").click()
+        await expect(large).to_have_attribute("aria-label", "trend between 100 and 200 over 43200 seconds")
+        # the next live values do not throw the reader back
+        await expect(page.locator("#clock")).not_to_be_empty()
+        await expect(large).to_have_attribute("aria-label", "trend between 100 and 200 over 43200 seconds")
+        await spans.get_by_role("button", name="7 days").click()
+        await expect(page.locator("flm-values")).to_contain_text("The history holds nothing of this span.")
+        await spans.get_by_role("button", name="Live").click()
+        await expect(large).to_have_attribute("aria-label", re.compile("over [0-9]{1,3} seconds"))
+        pressed = await spans.get_by_role("button").evaluate_all("all => all.map(b => b.ariaPressed)")
+        assert pressed == ["true", "false", "false", "false"]

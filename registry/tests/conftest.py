@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,23 @@ import pytest
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from factorylm_registry.api import ServiceOptions, registry_app
+from factorylm_registry.command import main
+from factorylm_registry.installing import plan_install
+from factorylm_registry.licences import Terms, issue_licence, licence_id
 from factorylm_registry.publishers import key_record
+from factorylm_registry.publishing import AuthorAccount
+from factorylm_registry.quality.environment import build_wheel
+from factorylm_registry.quality.judging import manifest_of
 from factorylm_registry.refusals import NotProvenError
 from factorylm_registry.registry import Registry, open_registry
+from factorylm_registry.scaffold import new_skill
 from factorylm_registry.signatures import Signer
+from factorylm_registry.sources import HttpSource
 from factorylm_registry.store import Release, Store, open_store
+from factorylm_registry.wheels import Wheel, wheel_in
 from starlette.testclient import TestClient
 
+SKILL_NAME = "com.example/pumpcare"
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -82,9 +92,18 @@ class Author:
     def publish(self, document: dict[str, Any]) -> Any:
         return self.client.post("/v0.1/publish", json=document, headers=self.log_in())
 
+    def post(self, path: str, **body: Any) -> Any:
+        return self.client.post(path, json=body, headers=self.log_in())
+
 
 def document(name: str = "com.example/pump", version: str = "1.0.0", **more: Any) -> dict[str, Any]:
     return {"name": name, "description": f"Reads {name}", "version": version, **more}
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Licences, counts and remembered heads of a test are its own."""
+    monkeypatch.setenv("FACTORYLM_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -180,3 +199,80 @@ def serve() -> Callable[..., Any]:
                 thread.join(10)
 
     return serving
+
+
+@pytest.fixture
+def said(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str]]:
+    """Runs a command; its exit code and what it printed."""
+
+    def run(*arguments: object) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main([str(one) for one in arguments])
+        printed = capsys.readouterr()
+        return code, printed.out + printed.err
+
+    return run
+
+
+@pytest.fixture
+def signer() -> Signer:
+    return Signer("example.com", Ed25519PrivateKey.generate())
+
+
+@pytest.fixture(scope="session")
+def subscription(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new skill whose listing is a subscription."""
+    made = new_skill("pumpcare", "com.example", tmp_path_factory.mktemp("new"))
+    text = (made / "skill.toml").read_text().replace('"free"', '"subscription"')
+    (made / "skill.toml").write_text(text)
+    return made
+
+
+@pytest.fixture(scope="session")
+def skill_wheel(subscription: Path, tmp_path_factory: pytest.TempPathFactory) -> Wheel:
+    return wheel_in(build_wheel(subscription, tmp_path_factory.mktemp("built")))
+
+
+@dataclass
+class Shop:
+    """A registry that serves, with a listed skill, its publisher and what a customer needs."""
+
+    registry: Any
+    address: str
+    publisher: Signer
+    account: AuthorAccount
+
+    def plan(self, source: Any = None, **more: Any) -> Any:
+        asked = {"at": self.registry.clock(), **more}
+        return plan_install(source or HttpSource(self.address), self.registry.signer.verifier, SKILL_NAME, **asked)
+
+    def licence(self, days: int = 30, **changed: Any) -> str:
+        begin = self.registry.clock()
+        made = Terms(
+            skill=SKILL_NAME,
+            holder="Plant 7",
+            begin=begin,
+            until=begin + timedelta(days=days),
+            entitlements={"tags": 500},
+        )
+        return issue_licence(replace(made, **changed), self.publisher)
+
+    def revoke(self, text: str) -> None:
+        path = "/v0.1/servers/com.example%2Fpumpcare/licences/revoked"
+        self.registry.clock.pass_(seconds=1)
+        self.account.change("POST", path, {"licence": licence_id(text), "reason": "unpaid"})
+
+
+@pytest.fixture
+def shop(
+    registry: Registry, domains: Domains, signer: Signer, serve: Any, skill_wheel: Wheel, tmp_path: Path
+) -> Iterator[Shop]:
+    wheel = skill_wheel
+    domains.shown["example.com", "http"] = [key_record(signer.verifier.key)]
+    manifest, _ = manifest_of(wheel, None, tmp_path)
+    assert manifest is not None
+    head = {"sha256": wheel.sha256, "tier": "gold", "judged_at": "2026-03-01", "judge": "tests", "tools": "sha256:1"}
+    with serve(registry) as address:
+        account = AuthorAccount(service=HttpSource(address), signer=signer, clock=registry.clock)
+        account.publish(wheel, manifest, {**head, "figures": {}, "tool_costs": {}, "rules": []})
+        yield Shop(registry, address, signer, account)

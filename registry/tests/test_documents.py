@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import dns.message
 import dns.rrset
@@ -18,6 +19,8 @@ from factorylm_registry.refusals import ConflictError, NotProvenError, RefusedEr
 from factorylm_registry.scaffold import new_skill
 from factorylm_registry.server_json import faults_of
 from factorylm_registry.wheels import wheel_in
+
+NPM = Path(__file__).parents[2] / ".cache" / "npm"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +40,23 @@ def test_every_document_of_a_new_skill_is_valid(scaffolded, tmp_path):
         "0.1.0",
     )
     assert made["openclaw.json"]["mcp"]["servers"]["pumpcare"]["args"][0] == "factorylm-pumpcare==0.1.0"
+
+
+def test_a_folder_may_be_named_without_a_path(scaffolded, said, monkeypatch, tmp_path):
+    """To pip a bare name is a package of an index; to a person it is the folder in front of them."""
+    monkeypatch.chdir(scaffolded.parent)
+    code, text = said("document", scaffolded.name, "--write", tmp_path)
+    assert code == 0, text
+    assert (tmp_path / "server.json").is_file()
+
+
+def test_the_official_tool_accepts_the_bundles_manifest(scaffolded, said, tmp_path):
+    program = next(NPM.glob("*/node_modules/@anthropic-ai/mcpb/dist/cli/cli.js"), None)
+    assert program, "the mcpb tool is not there; ./run test fetches it (npm/package.json)"
+    node = next(program.parents[4].glob("node-*/bin/node*"))
+    assert said("document", scaffolded, "--write", tmp_path)[0] == 0
+    done = subprocess.run([node, program, "validate", tmp_path / "manifest.json"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_agent_skills_validator_accepts_the_scaffolds_skill_md(scaffolded, tmp_path):

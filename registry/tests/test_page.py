@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
+from workspace.lighthouse import best_of_three
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
     "--no-sandbox",
@@ -17,7 +19,14 @@ QUIET = [
     "--no-first-run",
 ]
 EVIL = "<script>document.title='hacked'</script>\u202e"
-CHECK = {"tier": "silver", "at": "2026-03-01", "failed": ["G04"], "exempt": {"G03": "one page of registers"}}
+CHECK = {
+    "tier": "silver",
+    "at": "2026-03-01",
+    "failed": ["G04"],
+    "exempt": {"G03": "one page of registers"},
+    "figures": {"tools": 1, "tool_tokens": 120, "memory_mb": 80},
+    "tool_costs": {"evil_read": 120},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +41,7 @@ def _browser_here():
 def address(registry, release, serve):
     for number in range(34):
         registry.store.publish(release(f"com.example/n{number:02}-pump", title=f"Pump {number}"))
-    ours = {"level": "community", "check": CHECK, "categories": ["plc"], "publisher": "example.com+x"}
+    ours = {"level": "community", "check": CHECK, "categories": ["plc"], "publisher": "example.com+x", "wheel": {}}
     registry.store.publish(release("com.example/evil", title=EVIL, description=EVIL, ours=ours))
     with serve(registry) as served:
         yield served
@@ -57,17 +66,41 @@ async def test_a_person_finds_a_skill_without_javascript(address):
         await page.get_by_label("Search").fill("n07")
         await page.get_by_role("button", name="Find").click()
         await page.get_by_role("link", name="Pump 7", exact=True).click()
-        assert "factorylm-registry install com.example/n07-pump" in await page.locator("pre").inner_text()
+        assert "factorylm-registry show com.example/n07-pump --from" in await page.locator("pre").inner_text()
+        assert "unsigned: the registry lists it and does not install it" in await page.locator("main").inner_text()
         assert all(url.startswith(address) for url in asked), "everything comes from the registry itself"
 
 
 async def test_a_category_shows_its_skills_and_the_evidence_leads_to_the_rule(address):
     async with browser_page(java_script_enabled=False) as page:
-        await page.goto(f"{address}/?category=plc")
+        await page.goto(address)
+        await page.get_by_text("Browse by protocol").click()
+        await page.get_by_role("link", name="plc", exact=True).click()
+        assert "1 skill for category plc" in await page.locator("main").inner_text()
         await page.locator(".cards a").click()
-        assert "exempt: one page of registers" in await page.locator("table").inner_text()
+        assert "factorylm-registry install com.example/evil --from" in await page.locator("pre").inner_text()
+        assert "evil_read" in await page.locator("table").first.inner_text()
+        assert "exempt: one page of registers" in await page.locator("table").last.inner_text()
         await page.get_by_role("link", name="G04").click()
         assert await page.locator("h1").inner_text() == "G04: It starts and rests lightly"
+
+
+async def test_nothing_found_says_what_to_try_and_leads_back(address):
+    async with browser_page(java_script_enabled=False) as page:
+        await page.goto(f"{address}/?search=xyzzy")
+        assert "Nothing fits." in await page.locator("main").inner_text()
+        await page.get_by_role("link", name="Show all").click()
+        assert await page.locator(".cards > li").count() == 30
+
+
+def test_an_empty_registry_says_how_to_begin(client):
+    assert "factorylm-registry new pumpcare" in client.get("/").text
+
+
+def test_the_page_has_at_least_95_of_100_in_every_category_of_lighthouse(address, tmp_path):
+    for path in ("/", "/skills/com.example/evil"):
+        scores = best_of_three(address + path, CHROMIUM, tmp_path / "report.json")
+        assert scores.lowest >= 95, (path, scores)
 
 
 async def test_hostile_texts_are_shown_inert(address):
@@ -87,7 +120,7 @@ async def test_nothing_scrolls_sideways_and_axe_finds_no_violation(address, sche
     # the page's own policy admits no script, axe neither
     options = {"color_scheme": scheme, "viewport": {"width": width, "height": 800}, "bypass_csp": True}
     async with browser_page(**options) as page:
-        for path in ("/", "/skills/com.example/evil", "/rules/B01"):
+        for path in ("/", "/?category=plc", "/?search=xyzzy", "/skills/com.example/evil", "/rules/B01"):
             await page.goto(address + path)
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{path} scrolls sideways"
             await page.evaluate(axe.read_text(encoding="utf-8"))
@@ -97,6 +130,12 @@ async def test_nothing_scrolls_sideways_and_axe_finds_no_violation(address, sche
             assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
 
 
+def test_crawlers_and_models_are_told_where_to_look(client):
+    assert client.get("/robots.txt").text.startswith("User-agent: *\n")
+    assert "(http://testserver/v0.1/servers?version=latest)" in client.get("/llms.txt").text
+
+
 def test_pages_that_do_not_exist_say_so(client):
-    assert client.get("/skills/com.example/none").status_code == 404
-    assert client.get("/rules/Z99").status_code == 404
+    for path, said in (("/skills/com.example/none", "no skill called"), ("/rules/Z99", "no such rule")):
+        answer = client.get(path)
+        assert (answer.status_code, said in answer.text, "<!doctype html>" in answer.text) == (404, True, True)

@@ -1,144 +1,190 @@
-"""A partner's whole way: scaffold, check, prove, publish, search, install from service and bundle, upgrade, yank."""
+"""A partner's whole way, step by step, through the commands alone."""
 
 import json
 import re
 import subprocess
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from factorylm_registry.command import main
 from factorylm_registry.publishers import key_record
 from factorylm_registry.quality.environment import CleanEnvironment, build_wheel
-from factorylm_registry.registry import now
+from factorylm_registry.registry import Registry, now
 from factorylm_registry.signatures import signer_in
 
 ROOT = Path(__file__).parents[2]
+NAME = "com.example/pumpcare"
+
+
+@dataclass
+class Partner:
+    """Somebody with a domain, a folder, and a plant to install into; `kit` are wheels that no index has here."""
+
+    folder: Path
+    kit: Path
+    registry: Registry
+    address: str
+    shows: dict[tuple[str, str], list[str]]
+    said: Callable[..., tuple[int, str]]
+
+    @property
+    def skill(self) -> Path:
+        return self.folder / "factorylm-pumpcare"
+
+    @property
+    def account(self) -> list[object]:
+        return ["--to", self.address, "--domain", "example.com", "--key", self.folder / "publisher.key"]
+
+    @property
+    def key(self) -> list[object]:
+        return ["--key", self.registry.signer.verifier]
+
+    @property
+    def service(self) -> list[object]:
+        return ["--from", self.address, *self.key]
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "skills.zip"
+
+    @property
+    def offline(self) -> list[object]:
+        return ["--from", self.bundle, *self.key]
+
+    @property
+    def data(self) -> list[object]:
+        return ["--data", self.registry.wheels.folder.parent]
+
+    @property
+    def plant(self) -> CleanEnvironment:
+        return CleanEnvironment(self.folder / "plant", (self.kit,))
+
+    @property
+    def into(self) -> list[object]:
+        return ["--into", self.plant.folder, "--yes", "--find-links", self.kit]
+
+    def does(self, *arguments: object) -> str:
+        """A command that works."""
+        code, text = self.said(*arguments)
+        assert code == 0, text
+        return text
+
+    def is_refused(self, *arguments: object, because: str) -> None:
+        code, text = self.said(*arguments)
+        assert (code, because in text) == (1, True), text
+
+    def served_in_the_plant(self) -> str:
+        program = "from factorylm_pumpcare import SKILL; from factorylm_skill import Settings; "
+        program += "print(SKILL.version, *[tool.name for tool in SKILL.open(Settings()).tools])"
+        done = subprocess.run([self.plant.python, "-c", program], capture_output=True, text=True, check=True)
+        return done.stdout.strip()
 
 
 @pytest.fixture
-def kit(tmp_path: Path) -> Path:
-    """The packages a skill stands on, as wheels: they are not on an index in this test."""
-    folder = tmp_path / "kit"
-    for name in ("schema", "skill"):
-        # a copy, so that nothing is written beside the sources
-        build_wheel(ROOT / "libs" / name, folder)
-    return folder
-
-
-@pytest.fixture
-def said(capsys):
-    """Runs a command; its exit code and what it printed."""
-
-    def run(*arguments: object) -> tuple[int, str]:
-        capsys.readouterr()
-        code = main([str(one) for one in arguments])
-        printed = capsys.readouterr()
-        return code, printed.out + printed.err
-
-    return run
-
-
-def tool_names(python: Path) -> str:
-    program = "from factorylm_pumpcare import SKILL; from factorylm_skill import Settings; "
-    program += "print(SKILL.version, *[tool.name for tool in SKILL.open(Settings()).tools])"
-    return subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
-
-
-def checked(folder: Path, into: Path, kit: Path, said) -> tuple[Path, Path]:
-    """The folder's wheel and the judgement on it, in a file."""
-    wheel = build_wheel(folder, into)
-    code, text = said("check", wheel, "--find-links", kit, "--at-least", "silver", "--json")
-    assert code == 0, text
-    file = into / "check.json"
-    file.write_text(text)
-    return wheel, file
-
-
-def next_version(folder: Path, version: str) -> None:
-    for file in (folder / "pyproject.toml", folder / "src/factorylm_pumpcare/server.py"):
-        file.write_text(file.read_text().replace('version = "0.1.0"', f'version = "{version}"'))
-    server = folder / "src/factorylm_pumpcare/server.py"
-    server.write_text(server.read_text().replace('version="0.1.0"', f'version="{version}"'))
-
-
-def test_a_partners_way_from_an_empty_folder_to_an_upgrade(registry, domains, serve, kit, said, tmp_path: Path):
+def partner(registry, domains, serve, said, tmp_path: Path) -> Iterator[Partner]:
     registry = replace(registry, clock=now)
-    code, text = said("new", "pumpcare", "--namespace", "com.example", "--into", tmp_path)
-    assert code == 0, text
-    folder = tmp_path / "factorylm-pumpcare"
-
-    wheel, check = checked(folder, tmp_path / "first", kit, said)
-    tier = json.loads(check.read_text())["tier"]
-    # G04 compares CPU times, and a busy machine may spoil that; everything else must hold
-    broken = [rule for rule in json.loads(check.read_text())["rules"] if rule["outcome"] != "passed"]
-    assert [rule for rule in broken if rule["id"] != "G04"] == []
-
-    code, text = said("document", folder, "--write", tmp_path / "out")
-    assert code == 0, text
-    assert json.loads((tmp_path / "out/server.json").read_text())["name"] == "com.example/pumpcare"
-
-    key = tmp_path / "publisher.key"
-    code, text = said("key", "--domain", "example.com", "--key", key)
-    record = text.splitlines()[0]
-    assert record == key_record(signer_in(key, "example.com").verifier.key)
+    kit = tmp_path / "kit"
+    for name in ("schema", "skill"):
+        build_wheel(ROOT / "libs" / name, kit)
     with serve(registry) as address:
-        account = ["--to", address, "--domain", "example.com", "--key", key]
-        code, text = said("publish", wheel, *account, "--check", check)
-        assert (code, "example.com shows nothing" in text) == (1, True), text
-        domains.shown["example.com", "http"] = [record]
-        code, text = said("publish", wheel, *account, "--check", check)
-        assert text == f"com.example/pumpcare 0.1.0 is listed: tier {tier}\n", text
-        code, text = said("publish", wheel, *account, "--check", check)
-        assert (code, "is listed already" in text) == (1, True), text
-
-        trusted = ["--from", address, "--key", registry.signer.verifier]
-        code, text = said("search", "pump", *trusted)
-        assert re.match(r"com\.example/pumpcare 0\.1\.0  (silver|platinum)  community  Tells how long", text), text
-
-        place = CleanEnvironment(tmp_path / "plant", (kit,)).make()
-        into = ["--into", place.folder, "--yes", "--find-links", kit]
-        assert place.install("factorylm-skill") == ""  # the host is there already; the bundle has no third parties
-        code, text = said("install", "com.example/pumpcare", *trusted, *into)
-        assert code == 0, text
-        for sentence in (
-            f"level community, tier {tier}",
-            "signed the log's head: 1 entries",
-            "example.com, whose key the registry saw, signed this wheel",
-            "factorylm.registry countersigned it",
-            "writes:   none",
-            "tokens:   ",
-        ):
-            assert sentence in text
-        assert tool_names(place.python) == "0.1.0 pumpcare_forecast"
-
-        next_version(folder, "0.2.0")
-        code, text = said("publish", build_wheel(folder, tmp_path / "other"), *account, "--check", check)
-        assert (code, "about another wheel" in text) == (1, True), text
-        wheel, check = checked(folder, tmp_path / "second", kit, said)
-        code, text = said("publish", wheel, *account, "--check", check)
-        assert code == 0, text
-
-        bundle = tmp_path / "skills.zip"
-        code, text = said("export", "com.example/pumpcare", "--out", bundle, "--dependencies", kit, *data_of(registry))
-        assert text == f"{bundle} holds 2 versions, signed\n"
-        offline = ["--from", bundle, "--key", registry.signer.verifier]
-        code, text = said("upgrade", *offline, *into)
-        assert code == 0, text
-        assert tool_names(place.python) == "0.2.0 pumpcare_forecast"
-        assert said("upgrade", *offline, *into)[1] == "everything is up to date\n"
-
-        code, text = said("yank", "com.example/pumpcare", "0.2.0", "--reason", "wrong unit", *account)
-        assert code == 0, text
-        code, text = said("install", "com.example/pumpcare", "0.2.0", *trusted, *into)
-        assert (code, "was withdrawn: wrong unit" in text) == (1, True), text
-        code, text = said("remove", "com.example/pumpcare", "--into", place.folder)
-        assert text == "com.example/pumpcare 0.2.0 was removed\n"
-        code, text = said("install", "com.example/pumpcare", *trusted, *into)
-        assert code == 0, text
-        assert tool_names(place.python) == "0.1.0 pumpcare_forecast"
-        assert said("log", *data_of(registry))[1] == "3 entries, every one as it was logged\n"
+        yield Partner(tmp_path, kit, registry, address, domains.shown, said)
 
 
-def data_of(registry) -> list[object]:
-    return ["--data", registry.wheels.folder.parent]
+def test_a_partners_way_from_an_empty_folder_to_an_upgrade(partner: Partner) -> None:
+    scaffolds(partner)
+    wheel, check = checks(partner, "first")
+    documents(partner)
+    proves_the_namespace_and_publishes(partner, wheel, check)
+    is_found_and_installed(partner)
+    publishes_the_next_version(partner)
+    upgrades_from_an_offline_bundle(partner)
+    yanks_and_goes_back(partner)
+
+
+def scaffolds(partner: Partner) -> None:
+    text = partner.does("new", "pumpcare", "--namespace", "com.example", "--into", partner.folder)
+    assert text.endswith(f"next: factorylm-registry check {partner.skill}\n")
+
+
+def checks(partner: Partner, version: str) -> tuple[Path, Path]:
+    """The folder's wheel, and the judgement on it in a file."""
+    wheel = build_wheel(partner.skill, partner.folder / version)
+    text = partner.does("check", wheel, "--find-links", partner.kit, "--at-least", "silver", "--json")
+    check = partner.folder / version / "check.json"
+    check.write_text(text)
+    # G04 compares CPU times, and a busy machine may spoil that; everything else must hold
+    broken = [rule for rule in json.loads(text)["rules"] if rule["outcome"] != "passed"]
+    assert [rule for rule in broken if rule["id"] != "G04"] == []
+    return wheel, check
+
+
+def documents(partner: Partner) -> None:
+    partner.does("document", partner.skill, "--write", partner.folder / "out")
+    assert json.loads((partner.folder / "out/server.json").read_text())["name"] == NAME
+
+
+def proves_the_namespace_and_publishes(partner: Partner, wheel: Path, check: Path) -> None:
+    key = partner.folder / "publisher.key"
+    record = partner.does("key", "--domain", "example.com", "--key", key).splitlines()[0]
+    assert record == key_record(signer_in(key, "example.com").verifier.key)
+    publish = ["publish", wheel, *partner.account, "--check", check]
+    partner.is_refused(*publish, because="example.com shows nothing")
+    partner.shows["example.com", "http"] = [record]
+    tier = json.loads(check.read_text())["tier"]
+    assert partner.does(*publish) == f"{NAME} 0.1.0 is listed: tier {tier}\n"
+    partner.is_refused(*publish, because="is listed already")
+
+
+def is_found_and_installed(partner: Partner) -> None:
+    text = partner.does("search", "pump", *partner.service)
+    tier = re.match(r"com\.example/pumpcare 0\.1\.0  (silver|platinum)  community  Tells how long", text)
+    assert tier, text
+    partner.plant.make()
+    assert partner.plant.install("factorylm-skill") == "", "the host is there already; the bundle has no third parties"
+    text = partner.does("install", NAME, *partner.service, *partner.into)
+    for sentence in (
+        f"level community, tier {tier[1]}",
+        "signed the log's head: 2 entries",
+        "this is the first head of factorylm.registry's log seen here",
+        "example.com, whose key the registry saw, signed this wheel",
+        "factorylm.registry countersigned it",
+        "writes:   none",
+        "tokens:   ",
+    ):
+        assert sentence in text
+    assert partner.served_in_the_plant() == "0.1.0 pumpcare_forecast"
+
+
+def publishes_the_next_version(partner: Partner) -> None:
+    old_check = partner.folder / "first" / "check.json"
+    for name, form in (("pyproject.toml", 'version = "{}"'), ("src/factorylm_pumpcare/server.py", 'version="{}"')):
+        file = partner.skill / name
+        file.write_text(file.read_text().replace(form.format("0.1.0"), form.format("0.2.0")))
+    unchecked = build_wheel(partner.skill, partner.folder / "other")
+    partner.is_refused("publish", unchecked, *partner.account, "--check", old_check, because="about another wheel")
+    wheel, check = checks(partner, "second")
+    partner.does("publish", wheel, *partner.account, "--check", check)
+
+
+def upgrades_from_an_offline_bundle(partner: Partner) -> None:
+    text = partner.does("export", NAME, "--out", partner.bundle, "--dependencies", partner.kit, *partner.data)
+    assert text == f"{partner.bundle} holds 2 versions, signed\n"
+    text = partner.does("upgrade", *partner.offline, *partner.into)
+    assert "the log continues the one seen on" in text
+    assert partner.served_in_the_plant() == "0.2.0 pumpcare_forecast"
+    assert partner.does("upgrade", *partner.offline, *partner.into) == "everything is up to date\n"
+
+
+def yanks_and_goes_back(partner: Partner) -> None:
+    partner.does("yank", NAME, "0.2.0", "--reason", "wrong unit", *partner.account)
+    install = ["install", NAME, "0.2.0"]
+    partner.is_refused(*install, *partner.service, *partner.into, because="was withdrawn: wrong unit")
+    assert partner.does("remove", NAME, "--into", partner.plant.folder) == f"{NAME} 0.2.0 was removed\n"
+    partner.does("install", NAME, *partner.service, *partner.into)
+    assert partner.served_in_the_plant() == "0.1.0 pumpcare_forecast"
+    # whoever saw the yank does not take the bundle from before it for the present
+    partner.is_refused(*install, *partner.offline, *partner.into, because="it was cut")
+    assert partner.does("log", *partner.data) == "4 entries, every one as it was logged\n"
+    text = partner.does("audit", "com.example", "--from", partner.address)
+    assert [line.split()[3] for line in text.splitlines()] == ["key-added", "listed", "listed", "deleted"]

@@ -70,7 +70,13 @@ def wheel(**changed):
 
 
 MANIFEST = SkillManifest(
-    name="pump", title="Pump", description="Reads a pump.", kind="domain", owner="Example", safety="read-only"
+    name="pump",
+    title="Pump",
+    description="Reads a pump.",
+    kind="domain",
+    owner="Example",
+    safety="read-only",
+    categories=["pump"],
 )
 SEEN = Seen(
     answered=True,
@@ -130,6 +136,7 @@ BREACHES = {
     "G06": replace(GOOD, wheel=wheel(**{"skill.toml": None})),
     "G07": replace(GOOD, contract={"a_reading_costs_few_tokens": "AssertionError: 40 tokens"}),
     "G08": replace(GOOD, wheel=wheel(METADATA=METADATA.replace("mcp-name", "name"))),
+    "G09": replace(GOOD, manifest=MANIFEST.model_copy(update={"categories": ["pump", "misc"]})),
     "P01": replace(GOOD, wheel=wheel(**{"py.typed": None})),
     "P02": replace(GOOD, manifest=excusing("G03", "a long reason")),
     "P03": seen(tools=MIDDLE, tools_again=MIDDLE),
@@ -175,6 +182,7 @@ def test_an_exemption_is_shown_with_its_reason_and_only_where_the_rule_allows_it
 
 SERVER = """
 import json, sys, signal
+MODERN = {modern}
 {before}
 calls = 0
 while line := sys.stdin.readline():
@@ -189,6 +197,7 @@ while line := sys.stdin.readline():
     tool = {{"name": "t", "description": f"d{changes}", "inputSchema": {{"type": "object", "properties": {{}}}}}}
     result = {{"initialize": {{"protocolVersion": "2025-11-25", "capabilities": {{}}, "serverInfo": {{}}}},
               "tools/list": {{"tools": [tool] * {count}}},
+              "server/discover": {{"ok": 1}} if MODERN else None,
               "tools/call": {{"content": [], "isError": {refuses}}}}}.get(method)
     answer = {{"result": result}} if result else {{"error": {{"code": -32601, "message": "no"}}}}
     print(json.dumps({{"jsonrpc": "2.0", "id": number, **answer}}), flush=True)
@@ -200,17 +209,21 @@ while line := sys.stdin.readline():
     ("bad", "found"),
     [
         ({}, {}),
+        ({"modern": "True"}, {"modern": True}),
+        ({"before": "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))"}, {"ended_on_signal": True}),
         ({"before": "print('Hello')"}, {"stray_output": "Hello\n"}),
         ({"before": "sys.exit('no device')"}, {"answered": False}),
         ({"nonsense": "sys.exit(3)"}, {"survived_nonsense": False, "ended_on_eof": False}),
         ({"changes": "{calls}"}, {"changed": True}),
+        ({"count": "3"}, {"count": 3}),  # its answer to nonsense is not taken for the seventh answer
         ({"count": "500"}, {"count": 500}),
         ({"refuses": "False"}, {"refused": False}),
         ({"after": "import time; time.sleep(9)"}, {"ended_on_eof": False}),
     ],
 )
 def test_a_bad_server_is_seen_for_what_it_is(bad, found):
-    parts = {"before": "", "after": "", "nonsense": "continue", "changes": "", "count": "1", "refuses": "True"} | bad
+    parts = {"before": "", "after": "", "nonsense": "continue", "changes": "", "count": "1", "refuses": "True"}
+    parts |= {"modern": "False"} | bad
     program = textwrap.dedent(SERVER).format(**parts)
     result = watch([sys.executable, "-S", "-c", program], sys.executable)
     expected = {
@@ -221,6 +234,8 @@ def test_a_bad_server_is_seen_for_what_it_is(bad, found):
         "count": 1,
         "refused": True,
         "ended_on_eof": True,
+        "ended_on_signal": False,
+        "modern": False,
     } | found
     if not expected["answered"]:
         assert (result.answered, result.trouble) == (False, "the server ended: no device")
@@ -233,6 +248,8 @@ def test_a_bad_server_is_seen_for_what_it_is(bad, found):
         "count": len(result.tools),
         "refused": all(one.is_error for one in result.unknown_argument.values()),
         "ended_on_eof": result.ended_on_eof,
+        "ended_on_signal": result.ended_on_signal,
+        "modern": result.modern,
     } == expected
 
 

@@ -175,7 +175,7 @@ def test_a_proof_is_spent_once_and_forgotten_when_it_is_old(store):
 
 def test_a_failure_in_the_middle_leaves_nothing(store, release, monkeypatch):
     store.publish(release())
-    monkeypatch.setattr("factorylm_registry.sql_store.completed_nodes", lambda *_: 1 / 0)
+    monkeypatch.setattr("factorylm_registry.log_tables.completed_nodes", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         store.publish(release("com.example/half", ours={"level": "unsigned"}, permit="t"))
     monkeypatch.undo()

@@ -1,6 +1,7 @@
 """Signatures, Merkle proofs, tiles and tokens: public vectors, and what must be rejected."""
 
 import copy
+import errno
 import hashlib
 import io
 import json
@@ -158,9 +159,9 @@ def test_tiles_and_entries_served_give_the_signed_root(client, author, server_js
     for number in range(5):
         author.publish(server_json(f"com.example/n{number}x"))
     head = checkpoint_from(client.get("/log/checkpoint").text, registry.signer.verifier)
-    tile = client.get("/log/tile/0/000.p/5").content
+    tile = client.get("/log/tile/0/000.p/6").content
     leaves = [tile[at : at + 32] for at in range(0, len(tile), 32)]
-    bundle, entries = io.BytesIO(client.get("/log/tile/entries/000.p/5").content), []
+    bundle, entries = io.BytesIO(client.get("/log/tile/entries/000.p/6").content), []
     while length := bundle.read(2):
         entries.append(bundle.read(int.from_bytes(length, "big")))
     assert [leaf_hash(entry) for entry in entries] == leaves
@@ -168,7 +169,7 @@ def test_tiles_and_entries_served_give_the_signed_root(client, author, server_js
     for size, leaf in enumerate(leaves):
         for level, position, made in completed_nodes(size, leaf, lambda *at: nodes[at]):
             nodes[level, position] = made
-    assert root_hash(5, lambda *at: nodes[at]) == head.root
+    assert root_hash(6, lambda *at: nodes[at]) == head.root
 
 
 def test_an_envelope_signed_by_another_key_or_altered_is_rejected():
@@ -334,6 +335,29 @@ def test_an_upload_without_a_token_or_with_another_hash_is_refused(client, autho
     assert client.put(address.replace(digest, "0" * 64), content=good, headers=author.log_in()).status_code == 400
     assert client.put(address, content=good, headers=author.log_in()).status_code == 200
     assert client.get(address).content == good
+
+
+def test_a_full_disk_while_a_wheel_arrives_is_said_and_leaves_nothing(client, author, registry, monkeypatch):
+    good = archive(("p-1.dist-info/RECORD", ""))
+    address = f"/wheels/{hashlib.sha256(good).hexdigest()}/p-1-py3-none-any.whl"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("factorylm_registry.wheels.os.fsync", full)
+        answer = client.put(address, content=good, headers=author.log_in())
+    assert (answer.status_code, "No space left on device" in answer.json()["detail"]) == (400, True)
+    assert [path for path in registry.wheels.folder.rglob("*") if path.is_file()] == []
+    assert client.get(address).status_code == 404
+    assert client.put(address, content=good, headers=author.log_in()).status_code == 200
+
+
+def test_a_clock_ahead_is_refused_like_one_behind(client, author, clock):
+    proof = author.proof()
+    clock.pass_(seconds=-16)
+    answer = client.post("/v0.1/auth/http", json=proof)
+    assert (answer.status_code, "set yours" in answer.json()["detail"]) == (401, True)
 
 
 def test_a_statement_that_does_not_fit_is_refused_and_nothing_is_listed(client, author, server_json):

@@ -2,7 +2,7 @@
 
 - `SKILL`: the history as a skill for assistants
 - histories: `SqliteHistory`, `PostgresHistory` behind `History`; `Sample`, `Window`, `Retention`
-- collecting: `Gateway`, `EdgeSettings`; export: `export`
+- collecting: `Gateway`, `EdgeSettings`; the past: `export`, `import_samples`, `import_csv`
 
 Everything is imported when it is first asked for.
 """
@@ -10,9 +10,10 @@ Everything is imported when it is first asked for.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from factorylm_edge.export import export
+    from factorylm_edge.exporting import export
     from factorylm_edge.gateway import Gateway
-    from factorylm_edge.history import History, Retention
+    from factorylm_edge.history import History, Retention, TagRecord
+    from factorylm_edge.importing import Imported, import_csv, import_samples
     from factorylm_edge.postgres_history import PostgresHistory
     from factorylm_edge.sample import Sample
     from factorylm_edge.server import SKILL
@@ -25,12 +26,16 @@ __all__ = [
     "EdgeSettings",
     "Gateway",
     "History",
+    "Imported",
     "PostgresHistory",
     "Retention",
     "Sample",
     "SqliteHistory",
+    "TagRecord",
     "Window",
     "export",
+    "import_csv",
+    "import_samples",
 ]
 
 _LAZY = {
@@ -38,12 +43,16 @@ _LAZY = {
     "EdgeSettings": "settings",
     "Gateway": "gateway",
     "History": "history",
+    "Imported": "importing",
     "PostgresHistory": "postgres_history",
     "Retention": "history",
     "Sample": "sample",
     "SqliteHistory": "sqlite_history",
+    "TagRecord": "history",
     "Window": "windows",
-    "export": "export",
+    "export": "exporting",
+    "import_csv": "importing",
+    "import_samples": "importing",
 }
 
 

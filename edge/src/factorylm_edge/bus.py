@@ -28,7 +28,7 @@ class Bus(Protocol):
         ...
 
     def read(self, reader: str) -> AsyncIterator[Message]:
-        """What was not acknowledged yet, then what comes."""
+        """What was not acknowledged yet, then what comes; the next when the one before is acknowledged."""
         ...
 
     async def close(self) -> None:
@@ -89,9 +89,9 @@ class LocalBus:
         found, last = self._readers[reader], 0
         while True:
             async with found.changed:
-                while not (newer := [number for number in found.waiting if number > last]):
+                while next(iter(found.waiting), last) == last:
                     await found.changed.wait()
-                last = newer[0]
+                last = next(iter(found.waiting))
                 subject, data = found.waiting[last]
             yield Message(subject, data, _acknowledges(found, last))
 

@@ -7,6 +7,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import asdict
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,11 @@ from factorylm_schema import BadRequestError, Device, Plant, load_plant
 from factorylm_skill.command import told_to_the_operator
 from factorylm_skill.process import configure_logging
 
+from factorylm_edge.fleet_command import add_fleet
+
 _RUN = "collect a plant into a history"
 _EXPORT = "write a history as CSV or Parquet"
+_IMPORT = "take a CSV of the past into a history"
 _SITE = "take what gateways put on a bus into one history"
 _SERVE = "serve the history to an assistant (MCP)"
 DEFAULT_DATA = Path("factorylm-data")
@@ -52,9 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_run(_command(commands, "run", _RUN, "factorylm-edge run --plant plant.toml --data ./history", _collect))
     _add_export(_command(commands, "export", _EXPORT, "factorylm-edge export --to history.csv --hours 24", _export))
+    _add_import(_command(commands, "import", _IMPORT, "factorylm-edge import past.csv --data ./history", _import))
     _add_site(
         _command(commands, "site", _SITE, "factorylm-edge site --bus nats://10.0.0.2 --store postgresql://…", _site)
     )
+    add_fleet(partial(_command, commands))
     _command(commands, "serve", _SERVE, "factorylm-edge serve --data ./history", _collect)
     return parser
 
@@ -88,7 +95,15 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.csv or FILE.parquet")
     parser.add_argument("--tag", action="append", default=[], metavar="PATTERN", help="only these (default: all)")
+    parser.add_argument("--events", action="store_true", help="alarm events instead of values (CSV)")
     parser.add_argument("--hours", type=float, default=24.0, help="how far back (default 24)")
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE.csv", help="columns tag, time, value and maybe quality")
+    _add_data(parser)
+    parser.add_argument("--zone", default="", metavar="ZONE", help="of times that name none, for example Europe/Berlin")
+    parser.add_argument("--json", action="store_true", help="print what became of the rows as JSON")
 
 
 def _add_site(parser: argparse.ArgumentParser) -> None:
@@ -128,7 +143,8 @@ async def _ended_by_signal(work: Any) -> None:
 
 
 async def _run_gateway(options: argparse.Namespace) -> None:
-    from factorylm_edge.gateway import DataFolder, Gateway, run_for
+    from factorylm_edge.data_folder import DataFolder
+    from factorylm_edge.gateway import Gateway, run_for
     from factorylm_edge.page import serve_page
     from factorylm_edge.rescue import open_history
 
@@ -199,10 +215,26 @@ def _settings_of(options: argparse.Namespace, plant: Plant) -> Any:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from factorylm_edge.export import export
+    from factorylm_edge.exporting import export, export_events
 
+    if options.events:
+        sys.stdout.write(f"{export_events(options.data, options.to, options.hours):,} events in {options.to}\n")
+        return
     told = export(options.data, options.to, options.tag or ["*"], options.hours)
     sys.stdout.write(f"{told.samples:,} samples of {told.tags} tags in {options.to}\n")
+
+
+def _import(options: argparse.Namespace) -> None:
+    from factorylm_edge.importing import import_csv
+
+    told = import_csv(options.data, options.file, zone=options.zone)
+    if options.json:
+        sys.stdout.write(json.dumps(asdict(told), ensure_ascii=False) + "\n")
+        return
+    sys.stdout.write(
+        f"kept {told.kept:,} samples of {told.tags} tags, {told.repeated:,} were there, {told.rejected:,} rejected\n"
+    )
+    sys.stdout.writelines(f"  {fault}\n" for fault in told.faults)
 
 
 def _site(options: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from factorylm_schema import MissingPartError
@@ -12,9 +13,9 @@ from factorylm_edge.forwarder import SendError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
+    from nats.aio.msg import Msg
     from nats.js import JetStreamContext
 
-_FETCHED = 64
 _ID_WINDOW_S = 600  # how long JetStream remembers a message's id; longer outages are caught by the store's own numbers
 
 
@@ -25,7 +26,7 @@ class NatsBus:
     url: str
     stream: str = "FACTORYLM"
     prefix: str = "factorylm"
-    ack_wait_s: float = 30.0
+    ack_wait_s: float = 5.0
     timeout_s: float = 5.0
     _client: "Client | None" = None
     _js: "JetStreamContext | None" = None
@@ -49,7 +50,9 @@ class NatsBus:
             ack_policy=AckPolicy.EXPLICIT,
             deliver_policy=DeliverPolicy.NEW,
             ack_wait=self.ack_wait_s,
-            max_ack_pending=_FETCHED,
+            # with more than one under way, a later batch would overtake one that comes again, and the store, which
+            # takes a gateway's numbers only upwards, would refuse the earlier one: a loss
+            max_ack_pending=1,
         )
         try:
             await js.add_consumer(self.stream, config)
@@ -57,18 +60,24 @@ class NatsBus:
             raise _told(error, self.url) from error
 
     async def read(self, reader: str) -> AsyncIterator[Message]:
-        """In order; what a reader that died had not acknowledged comes again after `ack_wait_s`."""
+        """In order, the next when the one before is acknowledged; what a reader that died had not comes again after
+        `ack_wait_s`."""
         js = await self._jetstream()
         subscription = await js.pull_subscribe_bind(reader, self.stream)
         while True:
             try:
-                messages = await subscription.fetch(_FETCHED, timeout=1)
+                (message,) = await subscription.fetch(1, timeout=1)
             except TimeoutError:  # nothing came; the library raises its own and the builtin one
                 continue
             except Exception as error:
                 raise _told(error, self.url) from error
-            for message in messages:
-                yield Message(message.subject, message.data, message.ack_sync)  # type: ignore[arg-type]
+            yield Message(message.subject, message.data, partial(self._acknowledge, message))
+
+    async def _acknowledge(self, message: "Msg") -> None:
+        try:
+            await message.ack_sync(timeout=self.timeout_s)
+        except Exception as error:
+            raise _told(error, self.url) from error
 
     async def close(self) -> None:
         """Give the connection back."""

@@ -126,7 +126,7 @@ def _unpack_kind(data: bytes) -> list[Value | None]:
         return [number / power for number in accumulate(_unpack_integers(body[1:]))]
     if kind in (b"f", b"g"):
         code = "f" if kind == b"f" else "d"
-        return list(_from_bytes(code, _unmixed(body, array(code).itemsize)))
+        return list(from_bytes(code, _unmixed(body, array(code).itemsize)))
     if kind == b"j":
         return list(json.loads(body))
     raise ValueError(f"damaged: no kind {kind!r}")
@@ -139,10 +139,10 @@ def _pack_floats(values: list[float]) -> bytes:
     try:
         single = array("f", values)
         if single.tolist() == values:
-            return b"f" + _mixed(_to_bytes(single), 4)
+            return b"f" + _mixed(to_bytes(single), 4)
     except OverflowError:  # beyond a single's range
         pass
-    return b"g" + _mixed(_to_bytes(array("d", values)), 8)
+    return b"g" + _mixed(to_bytes(array("d", values)), 8)
 
 
 def _as_whole(values: list[float], decimals: int) -> list[int] | None:
@@ -182,7 +182,7 @@ def _pack_integers(numbers: Sequence[int]) -> bytes:
         raise OverflowError("more than 64 bits")
     packed = array(code, rest)
     first = struct.pack("<q", numbers[0]) if numbers else b""
-    return code.encode() + first + _shuffled(_to_bytes(packed), packed.itemsize)
+    return code.encode() + first + _shuffled(to_bytes(packed), packed.itemsize)
 
 
 def _unpack_integers(data: bytes) -> list[int]:
@@ -191,7 +191,7 @@ def _unpack_integers(data: bytes) -> list[int]:
         return []
     if code not in "bhiq":
         raise ValueError(f"damaged: no width {code!r}")
-    return [struct.unpack("<q", first)[0], *_from_bytes(code, _unshuffled(body, array(code).itemsize))]
+    return [struct.unpack("<q", first)[0], *from_bytes(code, _unshuffled(body, array(code).itemsize))]
 
 
 def _mixed(raw: bytes, size: int) -> bytes:
@@ -223,13 +223,15 @@ def _unshuffled(data: bytes, size: int) -> bytes:
     return bytes(raw)
 
 
-def _to_bytes(numbers: "array[int] | array[float]") -> bytes:
+def to_bytes(numbers: "array[int] | array[float]") -> bytes:
+    """Little-endian, whatever the machine."""
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tobytes()
 
 
-def _from_bytes(code: str, raw: bytes) -> "array[int]":
+def from_bytes(code: str, raw: bytes) -> "array[int]":
+    """What `to_bytes` was given."""
     numbers: array[int] = array(code)
     numbers.frombytes(raw)
     if sys.byteorder == "big":

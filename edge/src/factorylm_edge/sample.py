@@ -6,6 +6,7 @@ from typing import NamedTuple
 from factorylm_schema import Quality, Reading, Value
 
 SECOND = 1_000_000  # times are whole microseconds since 1970, UTC
+DAY_US = 86_400 * SECOND
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)

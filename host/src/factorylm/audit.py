@@ -9,7 +9,7 @@ from factorylm_skill.places import audit_file
 
 from factorylm.printing import print_json, print_line, print_table
 
-_COLUMNS = ["n", "time", "event", "tag", "value", "before", "after", "principal", "client", "reason"]
+_COLUMNS = ["n", "time", "event", "tag", "value", "before", "after", "principal", "client", "asked_because", "reason"]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import re
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
 async def _read(options: argparse.Namespace) -> ReadAnswer:
     found = installed_skills()
     async with AsyncExitStack() as stack:
-        plant = await plant_of(options, found, stack)
+        devices = {re.split(r"[./]", tag, maxsplit=1)[0] for tag in options.tags}
+        plant = await plant_of(options, found, stack, devices=devices)
         return await read_once(plant, found, options.tags)
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -142,12 +142,19 @@ def tell_what_is_missing(board: Board, host: Host, found: InstalledSkills) -> No
 
 
 async def plant_of(
-    options: argparse.Namespace, found: InstalledSkills, stack: AsyncExitStack, skills: Sequence[Skill] | None = None
+    options: argparse.Namespace,
+    found: InstalledSkills,
+    stack: AsyncExitStack,
+    skills: Sequence[Skill] | None = None,
+    devices: Set[str] | None = None,
 ) -> Plant:
-    """The plant file, or the simulators of `skills` (all) as one plant; they stop with `stack`."""
+    """The plant file, or the simulators of `skills` (all) that may have `devices` (all) as one plant.
+
+    They stop with `stack`.
+    """
     if options.plant:
         return load_plant(options.plant, found.dialects)
     if not options.simulate:
         return Plant()
     wanted = [skill for skill in found.protocols if skills is None or skill in skills]
-    return await simulated(wanted, stack)
+    return await simulated(wanted, stack, devices)

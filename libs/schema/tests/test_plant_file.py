@@ -105,8 +105,9 @@ d = { address = "r1", byte_order = "ABDC" }
     assert faults(file) == [
         "plant.toml:6: devices.pump1.byte_ordr: 'byte_ordr' is not known here; did you mean byte_order?",
         "plant.toml:9: devices.pump1.tags.speed.unit: 'rpm' is not a UCUM unit; write '/min'",
+        "plant.toml:9: devices.pump1.tags.speed.address: 'x1' is not an address; it looks like r1",
         "plant.toml:10: devices.pump1.tags.level.address: 'x2' is not an address; it looks like r1",
-        "plant.toml:11: devices.pump1.tags.a: address is missing",
+        "plant.toml:11: devices.pump1.tags.a: address is missing; is 'addres' meant for it?",
         "plant.toml:12: devices.pump1.tags.b.write: min 5 is above max 1",
         (
             "plant.toml:13: devices.pump1.tags.c.scale: input should be a valid number, "
@@ -214,3 +215,61 @@ def test_a_reference_is_a_tag_a_raw_address_or_an_error_that_names_the_nearest(p
 def test_a_skill_sees_only_the_devices_of_its_schemes(plant_file) -> None:
     plant = load_plant(plant_file(GOOD + '\n[devices.x]\nurl = "other://h"\n'), [DIALECT])
     assert list(plant.only(frozenset({"other"})).devices) == ["x"]
+
+
+def test_a_mistyped_key_that_is_needed_is_named_where_it_is_missing(plant_file):
+    told = faults(
+        plant_file(
+            """
+[devices.pump1]
+ulr = "field-tcp://127.0.0.1:5020"
+
+[devices.pump1.tags]
+speed = { adress = "r1" }
+flow = { address = "r2", unit = "furlong" }
+
+[devices.pump2]
+url = "field-tcp://127.0.0.1:5021"
+[devices.pump2.tags]
+speed = { adress = "r1" }
+"""
+        )
+    )
+    assert told == [
+        "plant.toml:2: devices.pump1: url is missing; is 'ulr' meant for it?",
+        "plant.toml:6: devices.pump1.tags.speed: address is missing; is 'adress' meant for it?",
+        (
+            "plant.toml:7: devices.pump1.tags.flow.unit: 'furlong' is not a UCUM unit"
+            " (examples: Cel, bar, m3/h, /min, mm/s, kW.h, %)"
+        ),
+        "plant.toml:12: devices.pump2.tags.speed: address is missing; is 'adress' meant for it?",
+    ]
+
+
+def test_one_tags_faults_are_told_together(plant_file):
+    told = faults(
+        plant_file(
+            """
+[devices.pump1]
+url = "field-tcp://127.0.0.1:5020"
+[devices.pump1.tags]
+speed = { address = "x1", unit = "furlong", write = { min = 0, max = 1, max_stp = 1 } }
+"""
+        )
+    )
+    assert told == [
+        (
+            "plant.toml:5: devices.pump1.tags.speed.unit: 'furlong' is not a UCUM unit"
+            " (examples: Cel, bar, m3/h, /min, mm/s, kW.h, %)"
+        ),
+        (
+            "plant.toml:5: devices.pump1.tags.speed.write.max_stp: 'max_stp' is not known here;"
+            " did you mean max_step, max?"
+        ),
+        "plant.toml:5: devices.pump1.tags.speed.address: 'x1' is not an address; it looks like r1",
+    ]
+
+
+def test_a_file_that_cannot_be_read_has_no_line(tmp_path):
+    with pytest.raises(PlantFileError, match=r"nowhere.toml: cannot be read: "):
+        load_plant(tmp_path / "nowhere.toml")

@@ -38,9 +38,10 @@ async def waiting(desk: ApprovalDesk, laid: asyncio.Event) -> WriteRequest:
 @pytest.mark.parametrize("era", ["legacy", "auto"])
 async def test_a_write_approved_at_the_desk_arrives_once(skill, writing, memory, audit, desk, laid, era) -> None:
     async with connected(skill, replace(writing, desk=desk), era=era) as client:
-        asking = asyncio.create_task(client.ask("shed_write_tag", tag="d.setpoint", value=60))
+        asking = asyncio.create_task(client.ask("shed_write_tag", tag="d.setpoint", value=60, reason="Too hot"))
         request = await waiting(desk, laid)
         assert (request.tag, request.before, request.value, request.unit) == ("d.setpoint", 50, 60, "/min")
+        assert request.reason == "Too hot"
         assert desk.decide(request.id, approve=True, by="anna") is Decision.APPROVED
         assert (await asyncio.wait_for(asking, 5))["outcome"] == "written"
         with pytest.raises(BadRequestError, match="already done"):
@@ -81,7 +82,7 @@ async def test_a_client_that_can_ask_its_user_does_not_trouble_the_desk(skill, w
 
 def request(number: int, now: datetime) -> WriteRequest:
     return WriteRequest(
-        id=str(number), tag="t", description="", unit="", before=0, value=1, principal="p", client="c",
+        id=str(number), tag="t", description="", unit="", before=0, value=1, reason="", principal="p", client="c",
         asked=now, expires=now + timedelta(seconds=120),
     )  # fmt: skip
 

@@ -53,6 +53,43 @@ async def test_an_approved_write_is_sent_once_read_back_and_recorded(skill, writ
     assert audit.entries()[0]["principal"] == "local"
 
 
+HOSTILE = 'approved by the shift lead"\nWrite 60 to d.setpoint?\u202e </script> ' + "x" * 100
+
+
+@pytest.mark.parametrize("era", ERAS)
+async def test_the_reason_stands_last_in_the_question_harmless_and_in_the_trail(
+    skill, writing, memory, audit, era
+) -> None:
+    questions = []
+
+    async def person(context, params):
+        questions.append(params.message)
+        return await approving(context, params)
+
+    async with connected(skill, writing, era=era, person=person) as client:
+        await client.ask("shed_write_tag", tag="d.setpoint", value=60, reason=HOSTILE)
+        too_long = await client.refused("shed_write_tag", tag="d.setpoint", value=61, reason="x" * 201)
+    harmless = audit.entries()[0]["asked_because"]
+    claimed = f'The assistant gives this reason, which nobody has checked: "{harmless}"'
+    assert questions == [f"Write 60 /min to d.setpoint (Pump set-point), now 50 /min? {claimed}"]
+    assert harmless.startswith("approved by the shift lead'<U+000A>Write 60 to d.setpoint?<U+202E> </script> xx")
+    assert len(harmless) <= 200
+    assert harmless.isprintable()
+    assert '"' not in harmless
+    assert [entry.get("asked_because") for entry in audit.entries()] == [harmless, harmless]
+    assert "reason: " in too_long
+    assert memory.writes == [("setpoint", 60)]
+
+
+async def test_the_trail_holds_the_reason_the_person_was_shown_not_a_later_one(skill, writing, audit) -> None:
+    async with connected(skill, replace(writing, approve="plan")) as client:
+        text = await client.refused("shed_write_tag", tag="d.setpoint", value=60, reason="The tank is full")
+        plan = text.split("plan_id ")[1].split()[0]
+        await client.ask("shed_write_tag", tag="d.setpoint", value=60, plan_id=plan, reason="Somebody said so")
+    said = [(entry["event"], entry["asked_because"]) for entry in audit.entries()]
+    assert said == [(event, "The tank is full") for event in ("refused", "sending", "written")]
+
+
 @pytest.mark.parametrize("era", ERAS)
 @pytest.mark.parametrize(
     ("action", "content", "said"),

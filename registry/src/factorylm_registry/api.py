@@ -1,8 +1,6 @@
 """The MCP registry API v0.1 over HTTP, the transparency log as tiles, wheels, and the page for people."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,6 +15,8 @@ from starlette.routing import Route
 from factorylm_registry.answers import Answering, Limiter, body_of, json_body, ok, told
 from factorylm_registry.cursors import cursor_of, question_of
 from factorylm_registry.listing import Listing
+from factorylm_registry.openapi import document_of
+from factorylm_registry.publishers import Method
 from factorylm_registry.refusals import BadQuestionError, NotListedError, NotOfferedError
 from factorylm_registry.registry import Registry
 from factorylm_registry.server_json import faults_of
@@ -80,9 +80,8 @@ class Api:
         given = await json_body(request)
         if not isinstance(given, dict) or not all(isinstance(given.get(key), str) for key in _PROOF):
             raise BadQuestionError("the proof is incomplete", hint=f"Send {', '.join(_PROOF)}")
-        token, until = self.registry.door.prove(
-            request.path_params["method"], given["domain"], given["timestamp"], given["signed_timestamp"]
-        )
+        method: Method = "dns" if request.url.path.endswith("/dns") else "http"
+        token, until = self.registry.door.prove(method, given["domain"], given["timestamp"], given["signed_timestamp"])
         return ok(request, {"registry_token": token, "expires_at": int(until.timestamp())}, private=True)
 
     async def put_wheel(self, request: Request) -> Response:
@@ -122,9 +121,8 @@ class Api:
     def about(self, request: Request) -> Response:
         return ok(request, {"version": "0.1.0", "api": "v0.1", "key": str(self.registry.signer.verifier)})
 
-    def openapi(self, _: Request) -> Response:
-        text = (files("factorylm_registry") / "schemas" / "registry-openapi-2025-12-01.json").read_bytes()
-        return Response(text, media_type="application/json")
+    def openapi(self, request: Request) -> Response:
+        return ok(request, document_of(route for route in request.app.routes if isinstance(route, Route)))
 
     def _publisher(self, request: Request) -> Any:
         return self.registry.door.publisher(request.headers.get("authorization", ""))
@@ -142,10 +140,11 @@ class ServiceOptions:
 
 def registry_app(registry: Registry, options: ServiceOptions | None = None) -> Starlette:
     """The whole service."""
+    from factorylm_registry.account_api import account_routes
     from factorylm_registry.page import page_routes
 
     options = options or ServiceOptions()
-    routes = [*_api_routes(Api(registry)), *page_routes(registry)]
+    routes = [*_api_routes(Api(registry)), *account_routes(registry), *page_routes(registry)]
     limiter = Limiter(options.per_second)
     middleware = [
         Middleware(GZipMiddleware, minimum_size=1024, compresslevel=4),
@@ -180,20 +179,12 @@ def _versioned(api: Api, prefix: str) -> list[Route]:
         Route(f"{server}/status", api.status, methods=["PATCH"]),
         Route(f"{prefix}/publish", api.publish, methods=["POST"]),
         Route(f"{prefix}/validate", api.validate, methods=["POST"]),
-        Route(f"{prefix}/auth/{{method:str}}", _known_method(api.prove), methods=["POST"]),
+        Route(f"{prefix}/auth/dns", api.prove, methods=["POST"]),
+        Route(f"{prefix}/auth/http", api.prove, methods=["POST"]),
         Route(f"{prefix}/health", api.health),
         Route(f"{prefix}/ping", api.ping),
         Route(f"{prefix}/version", api.about),
     ]
-
-
-def _known_method(prove: Callable[[Request], Any]) -> Callable[[Request], Any]:
-    async def checked(request: Request) -> Any:
-        if request.path_params["method"] not in ("dns", "http"):
-            raise NotListedError("there is no such way to log in", hint="/auth/dns and /auth/http are there")
-        return await prove(request)
-
-    return checked
 
 
 def _name(request: Request) -> str:

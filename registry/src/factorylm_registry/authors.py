@@ -1,4 +1,4 @@
-"""The commands of a skill's author: new, check, document, publish, deprecate, yank."""
+"""The commands of a skill's author beside `check`: new, document, publish, deprecate, yank."""
 
 import argparse
 import json
@@ -6,17 +6,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from factorylm_registry.account_options import DEFAULT_KEY, account_of, account_options
+from factorylm_registry.checking import installer_options
 from factorylm_registry.documents import documents_of
 from factorylm_registry.publishers import key_record
-from factorylm_registry.publishing import AuthorAccount
-from factorylm_registry.quality import RULES, Judgement, Outcome, Rule, Tier, judge
+from factorylm_registry.quality import judge
 from factorylm_registry.quality.environment import build_wheel
 from factorylm_registry.quality.judging import manifest_of
 from factorylm_registry.refusals import BadQuestionError
 from factorylm_registry.registry import now
 from factorylm_registry.scaffold import new_skill
 from factorylm_registry.signatures import signer_in
-from factorylm_registry.sources import HttpSource
 from factorylm_registry.telling import command, progress, tell, tell_json
 from factorylm_registry.wheels import Wheel, wheel_in
 
@@ -27,12 +27,6 @@ def add_commands(commands: Any) -> None:
     new.add_argument("name", metavar="NAME")
     new.add_argument("--namespace", default="com.example", help="your domain reversed (default com.example)")
     new.add_argument("--into", type=Path, default=Path(), metavar="DIR")
-    check = command(commands, "check", _check, "judge a skill by the quality scale", "factorylm-pumpcare")
-    check.add_argument("path", type=Path, nargs="?", metavar="PATH|WHEEL")
-    check.add_argument("--rule", metavar="ID", help="show a rule's page instead: its reason, an example, its exception")
-    check.add_argument("--at-least", choices=[tier.label for tier in Tier], default="bronze", help="else exit 1")
-    check.add_argument("--json", action="store_true")
-    _installer_options(check)
     document = command(
         commands, "document", _document, "write the listing's documents", "factorylm-pumpcare --write out"
     )
@@ -49,7 +43,7 @@ def add_commands(commands: Any) -> None:
     )
     publish.add_argument("path", type=Path, metavar="PATH|WHEEL")
     publish.add_argument("--check", type=Path, metavar="FILE", help="what `check --json` said of this wheel")
-    _installer_options(publish)
+    installer_options(publish)
     deprecate = command(commands, "deprecate", _deprecate, "warn of a version", "com.example/pumpcare 0.1.0 --reason …")
     yank = command(commands, "yank", _yank, "withdraw a version", "com.example/pumpcare 0.1.0 --reason …")
     for one in (deprecate, yank):
@@ -57,62 +51,16 @@ def add_commands(commands: Any) -> None:
         one.add_argument("version", metavar="VERSION", nargs="?", default="", help="all versions, when left out")
         one.add_argument("--reason", required=True, help="for whoever has it installed")
         one.add_argument("--replacement", default="", metavar="NAME", help="what to use instead")
-    for one in (key, publish, deprecate, yank):
-        one.add_argument("--domain", required=True, help="the domain that proves your namespace")
-        one.add_argument("--key", type=Path, default=Path("factorylm-publisher.key"), metavar="FILE")
+    key.add_argument("--domain", required=True, help="the domain that proves your namespace, or your key's own name")
+    key.add_argument("--key", type=Path, default=DEFAULT_KEY, metavar="FILE")
     for one in (publish, deprecate, yank):
-        one.add_argument("--to", required=True, metavar="URL", help="the registry")
-        one.add_argument("--method", choices=["dns", "http"], default="http", help="where the domain shows the key")
-
-
-def _installer_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--find-links", type=Path, action="append", default=[], metavar="DIR", help="wheels to use")
-    parser.add_argument("--offline", action="store_true", help="use these wheels alone, no index")
+        account_options(one)
 
 
 def _new(options: argparse.Namespace) -> int:
     folder = new_skill(options.name, options.namespace, options.into)
     tell(f"{folder} is ready", f"next: factorylm-registry check {folder}")
     return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    if options.rule:
-        tell(*rule_page(options.rule))
-        return 0
-    if options.path is None:
-        raise BadQuestionError("nothing to check", hint="Name a skill's folder or a wheel, or --rule ID")
-    found = judge(options.path, now(), sources=options.find_links, offline=options.offline, progress=progress)
-    tell_json(found.wire()) if options.json else tell(*_judgement(found))
-    wanted = next(tier for tier in Tier if tier.label == options.at_least)
-    return int(found.tier is None or found.tier < wanted)
-
-
-def rule_page(rule_id: str) -> list[str]:
-    """One rule's page."""
-    rule = rule_of(rule_id)
-    lines = [f"{rule.id} ({rule.tier.label}): {rule.title}", f"Why:       {rule.reason}"]
-    return [*lines, f"Breach:    {rule.example}", f"Exception: {rule.exception}"]
-
-
-def rule_of(rule_id: str) -> Rule:
-    """The rule of that id."""
-    for rule in RULES:
-        if rule.id == rule_id.upper():
-            return rule
-    raise BadQuestionError(f"there is no rule {rule_id!r}", hint=f"The rules are {', '.join(one.id for one in RULES)}")
-
-
-def _judgement(found: Judgement) -> list[str]:
-    marks = {Outcome.PASSED: "ok    ", Outcome.FAILED: "wrong ", Outcome.EXEMPT: "exempt"}
-    lines = []
-    for one in found.rulings:
-        lines.append(f"{marks[one.outcome]} {one.rule.id} {one.rule.tier.label:8} {one.rule.title}")
-        if one.detail:
-            lines.append(f"       {one.detail}")
-    figures = "  ".join(f"{name} {figure:g}" for name, figure in found.figures.items())
-    tier = found.tier.label if found.tier else "not even bronze"
-    return [*lines, figures, f"{found.name} {found.version}: {tier}"]
 
 
 def _document(options: argparse.Namespace) -> int:
@@ -130,13 +78,16 @@ def _document(options: argparse.Namespace) -> int:
 
 
 def _key(options: argparse.Namespace) -> int:
-    line = key_record(signer_in(options.key, options.domain).verifier.key)
-    tell(line, f"show it as a TXT record of {options.domain},")
+    verifier = signer_in(options.key, options.domain).verifier
+    tell(key_record(verifier.key), f"show it as a TXT record of {options.domain},")
     tell(f"or as https://{options.domain}/.well-known/mcp-registry-auth")
+    tell(f"or let the owner of a namespace add it: {verifier}")
     return 0
 
 
 def _publish(options: argparse.Namespace) -> int:
+    account = account_of(options)
+    account.service.call("GET", "/v0.1/ping")  # a wrong address is told before the long check
     with tempfile.TemporaryDirectory() as scratch:
         wheel, _ = _wheel(options.path, Path(scratch))
         file = Path(scratch) / wheel.filename
@@ -148,7 +99,7 @@ def _publish(options: argparse.Namespace) -> int:
             found = json.loads(options.check.read_text(encoding="utf-8"))
         else:
             found = judge(file, now(), sources=options.find_links, offline=options.offline, progress=progress).wire()
-        listed = _account(options).publish(wheel, manifest, found)
+        listed = account.publish(wheel, manifest, found)
     tell(f"{listed['server']['name']} {listed['server']['version']} is listed: tier {found['tier']}")
     return 0
 
@@ -163,14 +114,9 @@ def _yank(options: argparse.Namespace) -> int:
 
 def _status(options: argparse.Namespace, status: str) -> int:
     instead = f"; use {options.replacement}" if options.replacement else ""
-    _account(options).set_status(options.name, options.version, status, f"{options.reason}{instead}")
+    account_of(options).set_status(options.name, options.version, status, f"{options.reason}{instead}")
     tell(f"{options.name} {options.version or '(all versions)'} is {status}")
     return 0
-
-
-def _account(options: argparse.Namespace) -> AuthorAccount:
-    signer = signer_in(options.key, options.domain)
-    return AuthorAccount(service=HttpSource(options.to), signer=signer, clock=now, method=options.method)
 
 
 def _wheel(path: Path, scratch: Path) -> tuple[Wheel, Path | None]:

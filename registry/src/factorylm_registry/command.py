@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from factorylm_skill.command import DONE, told_to_the_operator
 
-from factorylm_registry import authors, operating, using
+from factorylm_registry import authors, checking, licensing, managing, operating, using
 
 _EXAMPLES = """\
 examples:
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version="factorylm-registry 0.1.0")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for part in (authors, operating, using):
+    for part in (authors, checking, managing, licensing, operating, using):
         part.add_commands(commands)
     options = parser.parse_args(argv)
     outcome: list[int] = []

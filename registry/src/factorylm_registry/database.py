@@ -67,5 +67,13 @@ CREATE TABLE IF NOT EXISTS log_entries(
 CREATE INDEX IF NOT EXISTS log_entries_of_a_version ON log_entries(name, version);
 CREATE TABLE IF NOT EXISTS log_nodes(
   level INTEGER NOT NULL, position BIGINT NOT NULL, hash TEXT NOT NULL, PRIMARY KEY(level, position));
-CREATE TABLE IF NOT EXISTS spent(permit TEXT PRIMARY KEY, until TEXT NOT NULL)
+CREATE TABLE IF NOT EXISTS spent(permit TEXT PRIMARY KEY, until TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS keys(
+  namespace TEXT NOT NULL, holder TEXT NOT NULL, role TEXT NOT NULL, since TEXT NOT NULL, until TEXT NOT NULL,
+  PRIMARY KEY(namespace, holder));
+CREATE TABLE IF NOT EXISTS revoked(name TEXT NOT NULL, licence TEXT NOT NULL, PRIMARY KEY(name, licence));
+CREATE TABLE IF NOT EXISTS usage_events(
+  source TEXT NOT NULL, id TEXT NOT NULL, name TEXT NOT NULL, unit TEXT NOT NULL, count BIGINT NOT NULL,
+  time TEXT NOT NULL, PRIMARY KEY(source, id));
+CREATE INDEX IF NOT EXISTS usage_of_a_name ON usage_events(name)
 """

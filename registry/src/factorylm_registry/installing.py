@@ -2,19 +2,21 @@
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from factorylm_registry.licences import Licence, verify_licence
 from factorylm_registry.listing import Status
 from factorylm_registry.quality.environment import run_installer
 from factorylm_registry.quality.judging import start_arguments, tools_digest
 from factorylm_registry.quality.wire import SilentError, start
 from factorylm_registry.refusals import NotListedError, RefusedError, UntrustedError
-from factorylm_registry.signatures import Verifier
+from factorylm_registry.signatures import Verifier, verifier_from
 from factorylm_registry.sources import Source
-from factorylm_registry.verification import Verified, verify_listing, verify_wheel
+from factorylm_registry.verification import Verified, verified_licences, verify_listing, verify_wheel
 from factorylm_registry.wheels import Wheel
 
 LEVELS = ("unsigned", "community", "verified", "reviewed")
@@ -35,6 +37,7 @@ class Plan:
     said: tuple[str, ...]
     warning: str
     listing: Verified
+    licence: Licence | None = None
 
     def lines(self) -> list[str]:
         """The plan as a person reads it."""
@@ -49,7 +52,8 @@ class Plan:
             f"  network:  {network}",
             f"  writes:   {writes if ours.get('safety') == 'gated-writes' else 'none'}",
             f"  tokens:   {figures.get('tool_tokens', 0):.0f} in each request for {figures.get('tools', 0):.0f} tools",
-            *([f"  warning:  {self.warning}"] if self.warning else []),
+            *([f"  licence:  {self.licence.line()}"] if self.licence else []),
+            *(f"  warning:  {one}" for one in (self.warning, self.licence.warning if self.licence else "") if one),
         ]
 
 
@@ -64,7 +68,16 @@ class Installed:
     tools: str
 
 
-def plan_install(source: Source, key: Verifier, name: str, version: str = "latest", level: str = "community") -> Plan:
+def plan_install(
+    source: Source,
+    key: Verifier,
+    name: str,
+    version: str = "latest",
+    level: str = "community",
+    *,
+    licence: str = "",
+    at: datetime,
+) -> Plan:
     """Fetch and verify; raises UntrustedError before anything is installed."""
     evidence = source.evidence(name, version)
     listing = verify_listing(evidence, key)
@@ -78,6 +91,7 @@ def plan_install(source: Source, key: Verifier, name: str, version: str = "lates
         raise UntrustedError(f"{name} {listing.version} was withdrawn: {listing.status_message}", hint="See `show`")
     wheel = source.wheel(listing.ours["wheel"]["sha256"], listing.ours["wheel"]["filename"])
     said = verify_wheel(listing, evidence, wheel, key)
+    granted = _licence(listing, evidence, key, licence, at)
     requires = wheel.metadata.get_all("Requires-Dist", [])
     deprecated = listing.status is Status.DEPRECATED
     return Plan(
@@ -91,7 +105,24 @@ def plan_install(source: Source, key: Verifier, name: str, version: str = "lates
         said=(*listing.said, *said),
         warning=f"deprecated: {listing.status_message}" if deprecated else "",
         listing=listing,
+        licence=granted,
     )
+
+
+def _licence(listing: Verified, evidence: Any, key: Verifier, text: str, at: datetime) -> Licence | None:
+    """What a listing that is not free asks for; a clock set back before the log's entries does not help."""
+    match listing.ours.get("listing", "free"):
+        case "subscription" if text:
+            keys, revoked = verified_licences(evidence, key)
+            return verify_licence(text, listing.name, keys, max(at, listing.logged_at), revoked)
+        case "subscription":
+            hint = f"Ask {verifier_from(listing.ours['publisher']).name} for one; then: install --licence FILE"
+            raise RefusedError(f"{listing.name} needs a licence", hint=hint)
+        case "custom":
+            contact = listing.server.get("websiteUrl") or verifier_from(listing.ours["publisher"]).name
+            raise RefusedError(f"{listing.name} is delivered on request", hint=f"Contact {contact}")
+        case _:
+            return None
 
 
 @dataclass(frozen=True)
@@ -180,11 +211,13 @@ def python_in(place: str) -> Path:
     return Path(place) / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def newer_than_installed(place: Place, source: Source, key: Verifier) -> list[Plan]:
+def newer_than_installed(
+    place: Place, source: Source, key: Verifier, licence_of: Callable[[str], str], at: datetime
+) -> list[Plan]:
     """A plan for each installed skill that has another latest version."""
     plans = []
     for name, one in place.installed().items():
-        plan = plan_install(source, key, name)
+        plan = plan_install(source, key, name, licence=licence_of(name), at=at)
         if plan.version != one.version:
             plans.append(plan)
     return plans
@@ -202,4 +235,5 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "requirements": list(plan.requirements),
         "verified": list(plan.said),
         "warning": plan.warning,
+        "licence": plan.licence.line() if plan.licence else "",
     }

@@ -1,6 +1,7 @@
 """The commands of a registry's operator: serve, index, export, judge, log."""
 
 import argparse
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import anyio
 from factorylm_skill.command import DONE
 
 from factorylm_registry.lookups import Internet
+from factorylm_registry.oidc import Issuer
 from factorylm_registry.quality import judge, summary_of
-from factorylm_registry.refusals import UntrustedError
+from factorylm_registry.refusals import BadQuestionError, UntrustedError
 from factorylm_registry.registry import Registry, now, open_registry
+from factorylm_registry.signatures import verifier_from
 from factorylm_registry.static_index import write_bundle, write_index
 from factorylm_registry.telling import command, progress, tell
 
@@ -25,6 +28,7 @@ def add_commands(commands: Any) -> None:
     serve.add_argument("--per-second", type=float, default=50.0, help="requests for each client address; 0: no limit")
     serve.add_argument("--inside", action="store_true", help="domains may resolve to private addresses")
     serve.add_argument("--name-server", action="append", default=[], metavar="ADDRESS", help="ask this one for DNS")
+    serve.add_argument("--oidc", action="append", default=[], metavar="ISSUER", help="believe its workflows; github")
     index = command(commands, "index", _index, "write the registry as static files", "--data ./registry ./public")
     index.add_argument("folder", type=Path, metavar="DIR")
     export = command(
@@ -37,8 +41,13 @@ def add_commands(commands: Any) -> None:
     again.add_argument("name", metavar="NAME")
     again.add_argument("version", metavar="VERSION")
     again.add_argument("--find-links", type=Path, action="append", default=[], metavar="DIR")
+    accept = command(
+        commands, "accept", _accept, "take a review; the level becomes reviewed", "review.json --reviewer KEY"
+    )
+    accept.add_argument("review", type=Path, metavar="FILE", help="what `review` printed")
+    accept.add_argument("--reviewer", required=True, metavar="KEY", help="the key of the reviewer you trust")
     log = command(commands, "log", _log, "verify the whole log", "--data ./registry")
-    for one in (serve, index, export, again, log):
+    for one in (serve, index, export, again, accept, log):
         one.add_argument("--data", type=Path, default=Path("registry"), metavar="DIR", help="the registry's data")
         one.add_argument("--database", default="", metavar="URL", help="postgresql://… instead of SQLite")
         one.add_argument("--name-of-log", default="factorylm.registry", metavar="NAME", help="the name in its key")
@@ -47,7 +56,8 @@ def add_commands(commands: Any) -> None:
 def _opened(options: argparse.Namespace) -> Registry:
     servers = tuple((one, 53) for one in getattr(options, "name_server", []))
     looks = Internet(name_servers=servers, inside=getattr(options, "inside", False))
-    return open_registry(options.data, looks, name=options.name_of_log, database=options.database)
+    issuers = tuple(Issuer() if one == "github" else Issuer(one) for one in getattr(options, "oidc", []))
+    return open_registry(options.data, looks, name=options.name_of_log, database=options.database, issuers=issuers)
 
 
 def _serve(options: argparse.Namespace) -> int:
@@ -97,6 +107,18 @@ def _judge(options: argparse.Namespace) -> int:
         listing.name, listing.version, {"check": check, "level": level}, now(), registry.signer.name
     )
     tell(f"{listing.name} {listing.version}: tier {check['tier']}, level {level}")
+    return DONE
+
+
+def _accept(options: argparse.Namespace) -> int:
+    try:
+        given = json.loads(options.review.read_text(encoding="utf-8"))
+        name, version, review = given["name"], given["version"], given["statement"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadQuestionError(f"{options.review} is not a review", hint="`review` prints one") from error
+    reviewer = verifier_from(options.reviewer)
+    _opened(options).accept_review(name, version, review, reviewer)
+    tell(f"{name} {version}: level reviewed, by {reviewer.name}")
     return DONE
 
 

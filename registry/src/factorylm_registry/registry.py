@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from factorylm_registry.listing import Listing, Status
+from factorylm_registry.names import namespace_of
+from factorylm_registry.oidc import Issuer
 from factorylm_registry.publishers import Doorkeeper, Looks, Publisher
 from factorylm_registry.refusals import BadQuestionError, NotYoursError, UntrustedError
 from factorylm_registry.server_json import PUBLISHER_META, check_server_json
-from factorylm_registry.signatures import Signer, b64, sealed, signer_in, statement_about, unsealed
+from factorylm_registry.signatures import Signer, Verifier, b64, sealed, signer_in, statement_about, unsealed
 from factorylm_registry.store import Release, StatusChange, Store, open_store
 from factorylm_registry.tile_log import TileLog
-from factorylm_registry.verification import LISTED, RELEASE
+from factorylm_registry.verification import LISTED, RELEASE, REVIEW, statement_for
 from factorylm_registry.wheels import Wheel, WheelShelf
 
 # What a publisher's signed statement stands under in server.json
@@ -34,6 +36,7 @@ class Registry:
     signer: Signer
     looks: Looks
     clock: Callable[[], datetime] = field(default=now)
+    issuers: tuple[Issuer, ...] = ()
 
     @property
     def log(self) -> TileLog:
@@ -42,7 +45,12 @@ class Registry:
     @property
     def door(self) -> Doorkeeper:
         return Doorkeeper(
-            signer=self.signer, store=self.store, looks=self.looks, clock=self.clock, audience=self.signer.name
+            signer=self.signer,
+            store=self.store,
+            looks=self.looks,
+            clock=self.clock,
+            audience=self.signer.name,
+            issuers=self.issuers,
         )
 
     def publish(self, document: Any, publisher: Publisher) -> Listing:
@@ -84,19 +92,37 @@ class Registry:
                 for at, entry in self.store.log_of(listing.name, listing.version)
                 if at < size
             ]
-            signed = self.countersigned(listing)
+            signed = self.countersigned(listing, size)
             return {"listing": listing.wire(), "checkpoint": checkpoint, "entries": entries, "countersignature": signed}
 
         return evidence
 
-    def countersigned(self, listing: Listing) -> dict[str, Any] | None:
-        """The registry's own statement about the wheel it lists."""
+    def countersigned(self, listing: Listing, size: int) -> dict[str, Any] | None:
+        """The registry's own statement about the wheel it lists, and the licences for it, when the log had `size`."""
         wheel = listing.ours.get("wheel")
         if wheel is None:
             return None
         predicate = {"name": listing.name, "version": listing.version, "level": listing.ours["level"]}
         predicate |= {"tools": listing.ours["tools"], "publisher": listing.ours["publisher"]}
+        if listing.ours.get("listing") == "subscription":
+            revoked = self.store.accounts.revoked(listing.name)
+            predicate["licences"] = {"keys": self.licence_keys(listing.name), "revoked": revoked, "log": size}
         return sealed(statement_about(wheel["filename"], wheel["sha256"], LISTED, predicate), self.signer)
+
+    def licence_keys(self, name: str) -> list[str]:
+        """Keys in use that may sign licences: those that may publish."""
+        keys = self.store.accounts.keys(namespace_of(name))
+        return [one.holder for one in keys if not one.until and "publish" in one.role.actions]
+
+    def accept_review(self, name: str, version: str, review: Any, reviewer: Verifier) -> Listing:
+        """Level reviewed, for a version that this registry judged itself."""
+        listing = self.store.version(name, version)
+        if listing.ours.get("level") not in ("verified", "reviewed"):
+            hint = f"Run: factorylm-registry judge {name} {version}"
+            raise BadQuestionError(f"{name} {version} was not judged by this registry yet", hint=hint)
+        found = {"level": "reviewed", "review": {"reviewer": str(reviewer), "statement": review}}
+        statement_for(unsealed(review, reviewer), REVIEW, {**listing.ours, "name": name, "version": version})
+        return self.store.annotate(name, version, found, self.clock(), self.signer.name)
 
     def _judged(self, server: dict[str, Any], publisher: Publisher) -> dict[str, Any]:
         envelope = server.get("_meta", {}).get(PUBLISHER_META, {}).get(STATEMENT)
@@ -125,7 +151,14 @@ class Registry:
 _SAID = {"tools", "check", "kind", "categories", "safety", "listing", "title", "schemes", "network"}
 
 
-def open_registry(folder: Path, looks: Looks, *, name: str = "factorylm.registry", database: str = "") -> Registry:
+def open_registry(
+    folder: Path,
+    looks: Looks,
+    *,
+    name: str = "factorylm.registry",
+    database: str = "",
+    issuers: tuple[Issuer, ...] = (),
+) -> Registry:
     """The registry whose data lies in `folder`; made there on first use."""
     folder.mkdir(parents=True, exist_ok=True)
     return Registry(
@@ -133,6 +166,7 @@ def open_registry(folder: Path, looks: Looks, *, name: str = "factorylm.registry
         wheels=WheelShelf(folder / "wheels"),
         signer=signer_in(folder / "keys" / "registry.ed25519", name),
         looks=looks,
+        issuers=issuers,
     )
 
 

@@ -21,6 +21,7 @@ _PACKAGE_KINDS = ("npm", "pypi", "oci", "nuget", "mcpb")
 _FORGES = {"github": "github.com", "gitlab": "gitlab.com"}
 _VARIABLE = re.compile(r"\{([^{}\s]+)\}")
 _PYPI_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
 _PATH_PART = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*")
 
 
@@ -104,8 +105,9 @@ def _name(name: str) -> Iterator[Fault]:
 def _version(place: str, version: str) -> Iterator[Fault]:
     if version == "latest" or looks_like_a_range(version):
         yield Fault(location=place, message=f"{version!r} is a range; name one version, for example 1.2.3")
-    if "/" in version:
-        yield Fault(location=place, message="must not contain a slash")
+    elif not _VERSION.fullmatch(version):
+        # it is a part of addresses, and of paths in the static index
+        yield Fault(location=place, message="must be letters, digits and . _ + - !, and begin with a letter or digit")
 
 
 def _addresses(document: dict[str, Any]) -> Iterator[Fault]:

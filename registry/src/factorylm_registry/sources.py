@@ -33,6 +33,10 @@ class Source(Protocol):
         """The wheel."""
         ...
 
+    def tile(self, path: str) -> bytes:
+        """A tile of the log, for example `0/000.p/5`."""
+        ...
+
     def search(self, text: str) -> list[dict[str, Any]]:
         """The latest versions that fit, as the API lists them."""
         ...
@@ -56,6 +60,9 @@ class HttpSource:
     def wheel(self, sha256: str, filename: str) -> Wheel:
         return read_wheel(filename, self.call("GET", f"/wheels/{quote(sha256)}/{quote(filename)}"))
 
+    def tile(self, path: str) -> bytes:
+        return self.call("GET", f"/log/tile/{path}")
+
     def search(self, text: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         asked = {"version": "latest", "limit": "100", **({"search": text} if text else {})}
@@ -67,12 +74,19 @@ class HttpSource:
                 return found
             asked = {"cursor": cursor, "limit": "100"}
 
-    def call(self, method: str, path: str, body: bytes | None = None, token: str = "") -> bytes:
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        token: str = "",
+        content_type: str = "application/json",
+    ) -> bytes:
         """One request; a refusal is raised with the registry's own words."""
         parts = urlsplit(self.address)
         if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
             raise BadQuestionError(f"{self.address} is not https", hint="Plain http is for this machine only")
-        headers = {"Content-Type": "application/json", **({"Authorization": f"Bearer {token}"} if token else {})}
+        headers = {"Content-Type": content_type, **({"Authorization": f"Bearer {token}"} if token else {})}
         request = Request(self.address.rstrip("/") + path, data=body, method=method, headers=headers)  # noqa: S310
         try:
             with urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310 (https, or this machine)
@@ -111,6 +125,12 @@ class FolderSource:
         if not path.is_file():
             raise NotListedError(f"the wheel {filename} is not in {self.folder}")
         return read_wheel(filename, path.read_bytes())
+
+    def tile(self, path: str) -> bytes:
+        file = self._inside(f"log/tile/{path}")
+        if not file.is_file():
+            raise UntrustedError(f"the log in {self.folder} lacks its tile {path}")
+        return file.read_bytes()
 
     def search(self, text: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._json("v0.1/servers")["servers"]

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from factorylm_registry.accounts import Accounts
 from factorylm_registry.cursors import Question
 from factorylm_registry.database import Database, Row
 from factorylm_registry.listing import Listing, Status, digest_of, instant, moment_of
-from factorylm_registry.merkle import completed_nodes, leaf_hash
+from factorylm_registry.log_tables import append_entry, nodes, use_permit
 from factorylm_registry.names import namespace_of, skeleton
 from factorylm_registry.refusals import ConflictError, NotListedError, NotProvenError, NotYoursError
+from factorylm_registry.sql_accounts import SqlAccounts
 from factorylm_registry.store import Release, StatusChange
 from factorylm_registry.versions import is_newer
 
@@ -24,24 +26,35 @@ class SqlStore:
 
     database: Database
 
+    @property
+    def accounts(self) -> Accounts:
+        return SqlAccounts(self.database)
+
     def publish(self, release: Release) -> Listing:
         name, version, at = release.server["name"], release.server["version"], instant(release.at)
         with self.database.writing():
-            self._use(release.permit)
+            use_permit(self.database, release.permit)
             self._refuse_existing(name, version)
             self._refuse_look_alike(name)
             (number,) = self.database.rows("SELECT COALESCE(MAX(number), 0) + 1 FROM versions")[0]
             leads = self._lead(name, version, release.at)
             self._insert(int(number), release, at, leads=leads)
-            self._log(
-                "listed", name, version, release.by, at, server=digest_of(release.server), ours=digest_of(release.ours)
+            append_entry(
+                self.database,
+                "listed",
+                name,
+                version,
+                release.by,
+                at,
+                server=digest_of(release.server),
+                ours=digest_of(release.ours),
             )
         return self.version(name, version, include_deleted=True)
 
     def set_status(self, change: StatusChange) -> list[Listing]:
         at = instant(change.at)
         with self.database.writing():
-            self._use(change.permit)
+            use_permit(self.database, change.permit)
             changed = self._of(change.name, change.version)
             if all((old.status, old.status_message) == (change.status, change.message) for old in changed):
                 raise ConflictError(f"no changes to apply: the status is already {change.status}")
@@ -51,7 +64,7 @@ class SqlStore:
                     "WHERE number = ?",
                     *(change.status, change.message, at, at, old.number),
                 )
-                self._log(change.status, old.name, old.version, change.by, at, message=change.message)
+                append_entry(self.database, change.status, old.name, old.version, change.by, at, message=change.message)
             self._choose_latest(change.name)
         return self._of(change.name, change.version)
 
@@ -63,7 +76,7 @@ class SqlStore:
             self.database.run(
                 "UPDATE versions SET ours = ?, updated_at = ? WHERE number = ?", text, instant(at), old.number
             )
-            self._log("found", name, version, by, instant(at), ours=digest_of(merged))
+            append_entry(self.database, "found", name, version, by, instant(at), ours=digest_of(merged))
         return self._of(name, version)[0]
 
     def page(self, question: Question) -> list[Listing]:
@@ -119,22 +132,10 @@ class SqlStore:
 
     def log_nodes(self, level: int, begin: int, count: int) -> list[bytes]:
         with self.database.reading():
-            return self._nodes(level, begin, count)
+            return nodes(self.database, level, begin, count)
 
     def close(self) -> None:
         self.database.close()
-
-    def _nodes(self, level: int, begin: int, count: int) -> list[bytes]:
-        sql = "SELECT hash FROM log_nodes WHERE level = ? AND position >= ? AND position < ? ORDER BY position"
-        return [bytes.fromhex(row[0]) for row in self.database.rows(sql, level, begin, begin + count)]
-
-    def _use(self, permit: str) -> None:
-        """A token allows one change: seen again on the wire, it allows nothing."""
-        if not permit:
-            return
-        if self.database.rows("SELECT 1 FROM spent WHERE permit = ?", permit):
-            raise NotProvenError("this token was used before", hint="Log in again: a token is good for one change")
-        self.database.run("INSERT INTO spent(permit, until) VALUES(?, '9999')", permit)
 
     def _refuse_existing(self, name: str, version: str) -> None:
         if self.database.rows("SELECT 1 FROM versions WHERE name = ? AND version = ?", name, version):
@@ -193,19 +194,6 @@ class SqlStore:
         if not found:
             raise _not_listed(name, version)
         return found
-
-    def _log(self, event: str, name: str, version: str, by: str, at: str, **details: Any) -> None:
-        entry = {"event": str(event), "name": name, "version": version, "by": by, "time": at, **details}
-        text = json.dumps(entry, sort_keys=True, separators=(",", ":"))
-        (size,) = self.database.rows("SELECT COALESCE(MAX(position) + 1, 0) FROM log_entries")[0]
-        self.database.run("INSERT INTO log_entries VALUES(?, ?, ?, ?)", int(size), name, version, text)
-        for level, position, made in completed_nodes(int(size), leaf_hash(text.encode()), self._node):
-            self.database.run(
-                "INSERT INTO log_nodes(level, position, hash) VALUES(?, ?, ?)", level, position, made.hex()
-            )
-
-    def _node(self, level: int, position: int) -> bytes:
-        return self._nodes(level, position, 1)[0]
 
 
 def _filters(question: Question) -> list[tuple[str, list[str]]]:

@@ -39,8 +39,9 @@ def write_index(
         versions = folder / "v0.1/servers" / name / "versions"
         _write(versions, _list(sorted(listings, key=lambda one: one.number, reverse=True)))
         newest = next((one for one in listings if one.is_latest), listings[0])
-        _write(versions / "latest", newest.wire())
-        _write(folder / "evidence" / name / "versions" / "latest", evidence(newest))
+        for place in (versions, folder / "evidence" / name / "versions"):
+            (place / "latest").mkdir(exist_ok=True)
+            shutil.copyfile(place / newest.version / "index.json", place / "latest" / "index.json")
     latest = [one for listings in by_name.values() for one in listings if one.is_latest]
     _write(folder / "v0.1/servers", _list(latest))
     _write_log(registry, folder / "log")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from factorylm_registry.accounts import Accounts
 from factorylm_registry.cursors import Question
 from factorylm_registry.listing import Listing, Status
 
@@ -38,6 +39,11 @@ class StatusChange:
 
 class Store(Protocol):
     """A registry's memory. Names and versions that do not exist are NotListedError."""
+
+    @property
+    def accounts(self) -> Accounts:
+        """Keys, licences, usage."""
+        ...
 
     def publish(self, release: Release) -> Listing:
         """List it; ConflictError when the version exists, NotYoursError for a look-alike name."""

@@ -1,9 +1,18 @@
 """The transparency log as C2SP tlog-tiles serves it: a signed checkpoint, hash tiles, entry bundles; and proofs."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from factorylm_registry.merkle import Node, completed_nodes, consistency_proof, inclusion_proof, leaf_hash, root_hash
+from factorylm_registry.merkle import (
+    Node,
+    completed_nodes,
+    consistency_proof,
+    inclusion_proof,
+    leaf_hash,
+    node_hash,
+    root_hash,
+)
 from factorylm_registry.refusals import NotListedError, UntrustedError
 from factorylm_registry.signatures import Signer, Verifier, b64, open_note, signed_note, unb64
 from factorylm_registry.store import Store
@@ -97,6 +106,29 @@ class TileLog:
             return self.store.log_nodes(level, position, 1)[0]
 
         return node
+
+
+def nodes_of_tiles(fetch: Callable[[str], bytes], size: int) -> Node:
+    """The nodes of a log of `size` entries, read from its tiles; `fetch` is given addresses below `log/tile/`."""
+
+    @lru_cache(maxsize=1000)
+    def tile(level: int, number: int) -> list[bytes]:
+        width = min(TILE, (size >> (8 * level)) - number * TILE)
+        raw = fetch(f"{level}/{tile_path(number)}" + (f".p/{width}" if width < TILE else ""))
+        if len(raw) != 32 * width:
+            raise UntrustedError(f"tile {level}/{number} of the log has {len(raw)} bytes, not {32 * width}")
+        return [raw[at : at + 32] for at in range(0, len(raw), 32)]
+
+    def node(level: int, position: int) -> bytes:
+        """Tiles hold every eighth level; what lies between is hashed from below."""
+        steps = level % 8
+        number, first = divmod(position << steps, TILE)
+        hashes = tile(level // 8, number)[first : first + (1 << steps)]
+        while len(hashes) > 1:
+            hashes = [node_hash(*hashes[at : at + 2]) for at in range(0, len(hashes), 2)]
+        return hashes[0]
+
+    return node
 
 
 def tile_number(path: str) -> tuple[int, int]:

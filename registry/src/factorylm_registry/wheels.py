@@ -7,13 +7,14 @@ import hashlib
 import io
 import os
 import re
-import tempfile
+import secrets
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path, PurePosixPath
 
-from factorylm_registry.refusals import BadQuestionError, NotListedError, UntrustedError
+from factorylm_registry.refusals import BadQuestionError, NotListedError, RefusedError, UntrustedError
 
 MOST_BYTES = 50_000_000
 MOST_UNPACKED = 300_000_000
@@ -134,17 +135,19 @@ class WheelShelf:
         target = self.folder / wheel.sha256 / wheel.filename
         if target.exists():
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, waiting = tempfile.mkstemp(dir=self.folder)
+        waiting = target.with_name(f"{secrets.token_hex(8)}.partial")
         try:
-            with os.fdopen(handle, "wb") as file:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with waiting.open("wb") as file:
                 file.write(wheel.content)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(waiting).replace(target)
+            waiting.replace(target)
         except OSError as error:
-            Path(waiting).unlink(missing_ok=True)
-            raise UntrustedError(f"the wheel could not be kept: {error.strerror}", hint="Nothing was listed") from error
+            with suppress(OSError):
+                waiting.unlink(missing_ok=True)
+            hint = "Nothing was listed; free space or correct the folder's rights and try again"
+            raise RefusedError(f"the wheel could not be kept: {error.strerror}", hint=hint) from error
 
     def get(self, sha256: str) -> Wheel:
         """The wheel of that hash, checked again: disks err."""

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -217,11 +218,13 @@ async def serve(path: Path, announce: Any = print) -> None:
     """Serve until the process is told to stop."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     service = Service(path)
+    if sys.platform != "win32":  # there asyncio heeds no signals: Ctrl-C ends the loop, and the file's change reloads
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
     async with service.running():
-        loop.add_signal_handler(signal.SIGHUP, service.reload)
+        if sys.platform != "win32":
+            loop.add_signal_handler(signal.SIGHUP, service.reload)
         announce(f"factorylm-router serves http://{service.config.server.host}:{service.port}/v1")
         gc.collect()
         gc.set_threshold(20_000, 20, 50)

@@ -72,6 +72,14 @@ def chromium() -> str:
     return found or missing("no Chromium on this machine; on Debian: apt-get install chromium")
 
 
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The accessibility checker, as a script for a page."""
+    npm = Path(__file__).parents[3] / ".cache" / "npm"
+    found = next(npm.glob("*/node_modules/axe-core/axe.min.js"), None)
+    return (found or missing("axe-core is not there; ./run test fetches it (npm/package.json)")).read_text()
+
+
 def missing(what: str) -> NoReturn:
     if os.environ.get("FACTORYLM_REQUIRE_SERVERS"):
         pytest.fail(f"this run must have everything: {what}")

@@ -33,7 +33,7 @@ def test_json_without_a_name_is_all_that_stdout_holds(write_log):
 
 def test_a_folder_that_is_not_there_is_a_failure_in_words(write_log, tmp_path, refused):
     log = write_log([(0, "T", "ACT")])
-    assert "No such file" in refused("report", str(log), "--html", str(tmp_path / "none" / "r.html"))
+    assert "cannot be written" in refused("report", str(log), "--html", str(tmp_path / "none" / "r.html"))
     assert ".csv or .xlsx" in refused("report", str(log), "--worksheet", str(tmp_path / "w.pdf"))
 
 

@@ -220,4 +220,6 @@ def test_what_is_no_flood_is_refused_in_words(content, train, tmp_path, refused)
 
 def test_training_needs_two_classes(train, tmp_path, refused):
     flood = train / "leak" / "0.csv"
+    assert "there is no folder" in refused("classify", "--train", str(tmp_path / "none"), "--flood", str(flood))
+    (tmp_path / "none").mkdir()
     assert "fewer than two classes" in refused("classify", "--train", str(tmp_path / "none"), "--flood", str(flood))

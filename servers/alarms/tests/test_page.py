@@ -60,6 +60,20 @@ def test_the_page_fits_every_screen_and_asks_for_nothing(width, scheme, browser,
     page.context.close()
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_violation(width, scheme, browser, page_file, axe):
+    # the page's own policy admits no script, axe neither
+    screen = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme, "bypass_csp": True}
+    page, _ = opened(browser, page_file, **screen)
+    for details in page.locator("details").all():
+        details.locator("summary").click()
+    page.evaluate(axe)
+    found = page.evaluate("axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice']})")
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found["violations"]] == []
+    page.context.close()
+
+
 CONTRAST = (
     "(rgb => { const v = rgb.map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);"
     "return 0.2126 * v[0] + 0.7152 * v[1] + 0.0722 * v[2] })"

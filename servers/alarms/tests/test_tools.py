@@ -95,6 +95,23 @@ async def test_two_journals_are_compared_by_rate(folder):
     assert rates[1] == pytest.approx(10 * rates[2], rel=0.01)
 
 
+async def test_a_flood_is_named_early_as_the_command_names_it(tmp_path, write_log):
+    order = ["A", "B", "A", "B", "A", "B", "A", "C"]
+    events = [(n * 9000 + at * 10, f"{kind}{at}", "ACT") for n, kind in enumerate(order) for at in range(14)]
+    write_log(events, "floods.csv")
+    async with connected(SKILL, Settings(data=(tmp_path,))) as client:
+        log_id = (await client.ask("alarms_load_log", log="floods.csv"))["log_id"]
+        seventh = await client.ask("alarms_describe_flood", log_id=log_id, flood=7, first_s=60.0)
+        eighth = await client.ask("alarms_describe_flood", log_id=log_id, flood=8, first_s=60.0)
+        none = await client.refused("alarms_describe_flood", log_id=log_id, flood=9, first_s=60.0)
+    assert seventh["headline"] == "flood 7 by its first 60 s (6 activations): like 3 earlier floods, among 6 before it"
+    assert [row[0] for row in seventh["rows"]] == [f"A{at}.HI" for at in range(6)]
+    assert seventh["rules"][0] == "3 of the 3 most alike are of this family; nearest: flood 1"
+    assert seventh["evidence"].startswith("rows 86 to 99 of the journal")
+    assert (eighth["headline"].split(": ")[1], eighth["rows"]) == ("not seen before, among 7 before it", [])
+    assert "floods are numbered 1 to 8" in none
+
+
 async def test_only_the_operators_folder_is_open(folder):
     async with connected(SKILL, Settings(data=(folder,))) as client:
         listed = await client.ask("alarms_list_logs")

@@ -2,7 +2,7 @@
 
 import pytest
 from factorylm_enip import DIALECT
-from factorylm_enip.route import parse_route
+from factorylm_enip.endpoint import parse_url
 from factorylm_schema import PlantFileError, load_plant
 
 
@@ -16,7 +16,7 @@ from factorylm_schema import PlantFileError, load_plant
     ],
 )
 def test_a_url_is_a_route(url, path):
-    assert parse_route(url).pycomm3_path == path
+    assert parse_url(url).pycomm3_path == path
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_url_is_a_route(url, path):
 )
 def test_a_url_that_is_no_route_is_refused_with_the_forms_that_are(url):
     with pytest.raises(ValueError, match=r"enip://host|use bp|port in the url"):
-        parse_route(url)
+        parse_url(url)
 
 
 def test_every_fault_of_a_plant_file_is_named_with_its_line(tmp_path):

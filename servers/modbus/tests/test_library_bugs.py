@@ -120,6 +120,29 @@ async def test_as_many_questions_are_under_way_as_the_plant_file_says(dial, tag)
     assert [reading.value for reading in readings] == list(range(0, 160, 20))
 
 
+async def test_a_server_that_drops_questions_asked_together_costs_values_and_never_mixes_them(
+    tag, foreign_server, dial
+):
+    """Its server answers one of eight questions that arrive together."""
+    tags = [tag(f"hr@{at}:UINT") for at in range(0, 40, 5)]
+    async with foreign_server() as port:
+        one_by_one, together = dial(port, max_gap=0), dial(port, max_gap=0, max_in_flight=8, reply_timeout_s=0.3)
+        values = [reading.value for reading in await one_by_one.read(tags)]
+        readings = await together.read(tags)
+        await one_by_one.close()
+        await together.close()
+    assert None not in values
+    answered = [(reading.value, value) for reading, value in zip(readings, values, strict=True) if not reading.problem]
+    assert answered
+    assert all(read == value for read, value in answered)
+    lost = [reading for reading in readings if reading.problem]
+    assert lost
+    assert {reading.quality for reading in lost} == {Quality.BadTimeout}
+    assert {reading.hint for reading in lost} == {
+        "Many devices answer only one question at a time: set max_in_flight = 1"
+    }
+
+
 async def test_a_lost_connection_is_told_where_it_is_awaited(dial, tag):
     """Its ConnectionException comes from the call itself, outside of what an await can guard."""
     driver = dial(1)

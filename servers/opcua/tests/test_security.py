@@ -289,13 +289,13 @@ def test_trust_refuses_what_is_no_opc_ua_url(capsys, url):
 
 
 async def test_trust_fetches_the_certificate_from_the_server(secured, server, tmp_path, server_files, secured_device):
-    from factorylm_opcua.access import access_of
+    from factorylm_opcua.endpoint import endpoint_of
     from factorylm_opcua.trusting import _certificate
     from factorylm_schema import BadRequestError
 
-    assert await _certificate(access_of(secured_device(secured, tmp_path))) == (server_files[0].read_bytes(), URI)
+    assert await _certificate(endpoint_of(secured_device(secured, tmp_path))) == (server_files[0].read_bytes(), URI)
     with pytest.raises(BadRequestError, match="offers no security"):
-        await _certificate(access_of(secured_device(server, tmp_path)))
+        await _certificate(endpoint_of(secured_device(server, tmp_path)))
 
 
 @pytest.mark.parametrize(

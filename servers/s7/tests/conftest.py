@@ -55,6 +55,12 @@ def device() -> Callable[..., Device]:
 
 
 @pytest.fixture
+def filled() -> Callable[..., SimulatedCpu]:
+    """`filled(db1=20)`: a CPU whose data blocks have these sizes."""
+    return lambda **sizes: SimulatedCpu(blocks={int(name[2:]): bytearray(size) for name, size in sizes.items()})
+
+
+@pytest.fixture
 def bench() -> Callable[..., Any]:
     """`async with bench(cpu, timeout_s=…, pdu=…) as b`"""
 

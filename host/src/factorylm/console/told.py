@@ -16,7 +16,9 @@ _AUDIT_LINES = 50
 _MOST_ALARMS = 100
 _LONGEST_NOTICE = 500
 _MOST_LINES = 20
-_AUDIT_SHOWN = ("n", "time", "event", "tag", "value", "before", "after", "principal", "client", "reason", "by")
+_AUDIT_SHOWN = (
+    "n", "time", "event", "tag", "value", "before", "after", "principal", "client", "asked_because", "reason", "by",
+)  # fmt: skip
 _HIDDEN = frozenset({AlarmState.SHELVED, AlarmState.SUPPRESSED, AlarmState.OUT_OF_SERVICE})
 
 NO_ALARMS_YET: Told = {"alarms": [], "more": 0, "keeping": None, "unknown": []}

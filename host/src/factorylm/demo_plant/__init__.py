@@ -5,6 +5,7 @@
 - `limits` turns signals into alarms
 - `plant` puts them together and steps them through time
 - `areas` shows the plant as four devices, one per protocol
+- `trial` moves the drive on purpose, so that a model can be learnt
 - `export` writes days of history and alarm journals with the truth
 """
 

@@ -2,6 +2,7 @@
 
 - history.csv        time and every signal, every `step_s` seconds; empty cells where there was no communication
 - alarms.csv         the alarm journal
+- speed_trial.csv    where the story has one: the drive's signals, every second, while its speed was moved on purpose
 - bearing_runs.csv   pumps run to failure: unit, hour and the drive's signals (for remaining life)
 - bearing_truth.csv  when each of those pumps failed
 - truth.json         the faults with their times, the operators' moves, and the machines' gains and time constants
@@ -12,7 +13,7 @@ import json
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from factorylm_schema import AlarmEvent, Value
 
 from factorylm.demo_plant.faults import PlantFault
 from factorylm.demo_plant.machines import Conveyor, Exchanger, Pump, Tank
-from factorylm.demo_plant.plant import SET_POINTS, DemoPlant
+from factorylm.demo_plant.plant import SET_POINTS, STEP_S, DemoPlant
+from factorylm.demo_plant.trial import Trial, TrialAtWork, on_trial
 
 Progress = Callable[[float], None]
 
@@ -43,6 +45,7 @@ class Story:
     faults: tuple[PlantFault, ...] = ()
     moves_per_day: int = 12
     bearings: int = 0
+    trial: Trial | None = None
 
 
 @dataclass
@@ -80,7 +83,9 @@ def record(plant: DemoPlant, folder: Path, story: Story, progress: Progress = la
     """Let `plant` live through the story and write what it did; it can go on from there."""
     folder.mkdir(parents=True, exist_ok=True)
     moves = Moves(per_day=story.moves_per_day, rng=random.Random(story.seed + 1))  # noqa: S311
-    events = _write_history(folder / "history.csv", plant, story, moves, progress)
+    rng = random.Random(story.seed + 3)  # noqa: S311
+    with on_trial(story.trial, folder / "speed_trial.csv", plant, rng, moves.made) as trial:
+        events = _write_history(folder / "history.csv", plant, story, moves, trial, progress)
     _write_alarms(folder / "alarms.csv", events)
     if story.bearings:
         _write_runs(folder, story, progress)
@@ -97,6 +102,7 @@ def truth_of(story: Story, moves: Sequence[dict[str, Any]], plant: DemoPlant) ->
         "days": story.days,
         "step_s": story.step_s,
         "faults": [_dated(fault, plant) for fault in story.faults],
+        "trial": _spanned(story.trial, plant) if story.trial else None,
         "moves": list(moves),
         "time_constants_s": {
             "drive1.speed": Pump.SPEED_TAU_S,
@@ -119,7 +125,14 @@ def _dated(fault: PlantFault, plant: DemoPlant) -> dict[str, Any]:
     return truth
 
 
-def _write_history(file: Path, plant: DemoPlant, story: Story, moves: Moves, progress: Progress) -> list[AlarmEvent]:
+def _spanned(trial: Trial, plant: DemoPlant) -> dict[str, Any]:
+    begin, end = (plant.begin + timedelta(seconds=second) for second in (trial.seconds[0], trial.seconds[-1]))
+    return {**asdict(trial), "begin": begin.isoformat(), "end": end.isoformat()}
+
+
+def _write_history(
+    file: Path, plant: DemoPlant, story: Story, moves: Moves, trial: TrialAtWork | None, progress: Progress
+) -> list[AlarmEvent]:
     events: list[AlarmEvent] = []
     with file.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -127,10 +140,23 @@ def _write_history(file: Path, plant: DemoPlant, story: Story, moves: Moves, pro
         steps = int(story.days * 86_400 // story.step_s)
         for number in range(1, steps + 1):
             moves.look(plant)
-            events += plant.advance_to(number * story.step_s)
+            events += _lived(plant, number * story.step_s, trial)
             writer.writerow([plant.now.isoformat(), *_row(plant, story.faults)])
             if number % 500 == 0:
                 progress(number / steps)
+    return events
+
+
+def _lived(plant: DemoPlant, until_s: float, trial: TrialAtWork | None) -> list[AlarmEvent]:
+    """Up to `until_s`; second by second, with its moves and rows, while the drive is on trial."""
+    if trial is None or until_s < trial.trial.seconds[0] or plant.second >= trial.trial.seconds[-1]:
+        return plant.advance_to(until_s)
+    events: list[AlarmEvent] = []
+    while plant.second + STEP_S <= until_s:
+        trial.look(plant)
+        events += plant.step()
+        if plant.second in trial.trial.seconds:
+            trial.note(plant)
     return events
 
 

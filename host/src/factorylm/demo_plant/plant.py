@@ -33,6 +33,7 @@ class DemoPlant:
     air: AirSupply = field(default_factory=AirSupply)
     values: dict[str, Value] = field(default_factory=dict)
     events: deque[AlarmEvent] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
+    written: deque[tuple[datetime, str, Value]] = field(default_factory=lambda: deque(maxlen=_MOST_EVENTS))
     _watches: list[Watch] = field(default_factory=watches)
     _random: random.Random = field(init=False)
     returned: float = 4.0
@@ -88,6 +89,20 @@ class DemoPlant:
             machine, attribute = SET_POINTS[name]
             setattr(getattr(self, machine), attribute, value)
             self.values[name] = value
+            self.written.append((self.now, name, value))
+
+    def physical(self) -> dict[str, float]:
+        """The pump as it is, without noise: what readings are judged against."""
+        faults, pump = strengths(self.faults, self.hour), self.pump
+        return {
+            "drive1.speed_setpoint": pump.setpoint,
+            "drive1.speed": pump.speed,
+            "drive1.flow": pump.flow,
+            "drive1.power": pump.power(faults["bearing_wear"]),
+            "drive1.suction_pressure": pump.suction,
+            "drive1.bearing_temperature": pump.bearing_temperature,
+            "drive1.vibration": pump.vibration(faults["bearing_wear"], faults["cavitation"]),
+        }
 
     # -- machines and sensors -------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class FactoryLMError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing wrong in a file: where, which key, and what would be right."""
+    """One thing wrong in a file: where (line 0: the file as a whole), which key, and what would be right."""
 
     file: str
     line: int
@@ -47,8 +47,9 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
         key = f"{self.key}: " if self.key else ""
-        return f"{self.file}:{self.line}: {key}{self.message}"
+        return f"{where}: {key}{self.message}"
 
 
 class PlantFileError(FactoryLMError):

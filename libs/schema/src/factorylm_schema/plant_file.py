@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from factorylm_schema.errors import Fault, PlantFileError
-from factorylm_schema.fault_words import told
+from factorylm_schema.fault_words import told, unknown
 from factorylm_schema.names import nearest
 from factorylm_schema.plant import DEVICE_NAME, TAG_NAME, Device, Plant, PlantDialect, Tag
 from factorylm_schema.toml_lines import Key, key_lines, line_of
@@ -21,6 +21,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 _TAG_KEYS = frozenset(Tag.model_fields) - {"device", "name", "options"}
 _DEVICE_KEYS = frozenset(Device.model_fields) - {"name", "options", "tags"}
+_TABLES = frozenset({"tags", "tag_tables"})
 _NUMBER_COLUMNS = frozenset({"scale", "offset", "min", "max", "deadband"})
 _WRITE_COLUMNS = {
     "write_min": "min",
@@ -72,7 +73,7 @@ class _Reader:
                 [Fault(file=self.path.name, line=line, key="", message=f"not TOML: {error}")]
             ) from error
         for key in document.keys() - {"plant", "devices"}:
-            self._fault((key,), _unknown(key, ("plant", "devices")))
+            self._fault((key,), unknown(key, ("plant", "devices")))
         return document
 
     def _tables(self, document: dict[str, Any]) -> Iterable[tuple[str, dict[str, Any]]]:
@@ -96,7 +97,7 @@ class _Reader:
             self._fault(("plant",), "is a table: [plant]")
             return None
         for key in table.keys() - {"name", "description"}:
-            self._fault(("plant", key), _unknown(key, ("name", "description")))
+            self._fault(("plant", key), unknown(key, ("name", "description")))
         known = {k: v for k, v in table.items() if k in ("name", "description")}
         return self._built(Plant, {**known, "devices": devices}, ("plant",))
 
@@ -106,16 +107,22 @@ class _Reader:
         key: Key = ("devices", name)
         before = len(self.faults)
         own = {k: v for k, v in table.items() if k in _DEVICE_KEYS}
-        options = {k: v for k, v in table.items() if k not in _DEVICE_KEYS | {"tags", "tag_tables"}}
-        if "url" not in table:
-            self._fault(key, 'url is missing; it looks like url = "scheme://host:port"')
-            return None
-        device = self._built(Device, {"name": name, **own}, key)
-        if device is None:
+        options = {k: v for k, v in table.items() if k not in _DEVICE_KEYS | _TABLES}
+        if "url" in table:
+            device = self._built(Device, {"name": name, **own}, key)
+        else:
+            device = None
+            keys = {
+                *_DEVICE_KEYS,
+                *(field for dialect in self.dialects for field in dialect.device_options.model_fields),
+            }
+            self._fault(key, _missing("url", table, keys | _TABLES, 'url = "scheme://host:port"'))
+        if device is None:  # which protocol it speaks is not known: only what all have in common is checked
+            self._tags(Device.model_construct(name=name), table, None)
             return None
         dialect = self._dialect(device, key)
         if dialect:
-            options = self._options(dialect.device_options, options, key, _DEVICE_KEYS | {"tags", "tag_tables"})
+            options = self._options(dialect.device_options, options, key, _DEVICE_KEYS | _TABLES)
         device = device.model_copy(update={"options": options})
         if dialect:
             self._checked(lambda: dialect.check_device(device), key)
@@ -126,12 +133,12 @@ class _Reader:
         found = next((d for d in self.dialects if device.scheme in d.schemes), None)
         known = {scheme for dialect in self.dialects for scheme in dialect.schemes}
         if found is None and nearest(device.scheme, known)[:1] and _looks_mistyped(device.scheme, known):
-            self._fault((*key, "url"), _unknown(device.scheme, known))
+            self._fault((*key, "url"), unknown(device.scheme, known))
         return found
 
     def _options(self, model: type[BaseModel], given: dict[str, Any], key: Key, also: Iterable[str]) -> dict[str, Any]:
         for name in given.keys() - model.model_fields.keys():
-            self._fault((*key, name), _unknown(name, {*model.model_fields, *also}))
+            self._fault((*key, name), unknown(name, {*model.model_fields, *also}))
         known = {k: v for k, v in given.items() if k in model.model_fields}
         built = self._built(model, known, key)
         return built.model_dump(exclude_unset=True) if built else {}
@@ -177,7 +184,8 @@ class _Reader:
     ) -> Tag | None:
         before = len(self.faults)
         if "address" not in row:
-            self._fault(key, "address is missing")
+            keys = _TAG_KEYS | set(dialect.tag_options.model_fields if dialect else ())
+            self._fault(key, _missing("address", row, keys, 'address = "…"'))
             return None
         own = {k: v for k, v in row.items() if k in _TAG_KEYS}
         options = {k: v for k, v in row.items() if k not in _TAG_KEYS}
@@ -185,9 +193,11 @@ class _Reader:
             own["enum"] = self._enum(own["enum"], key)
         if dialect:
             options = self._options(dialect.tag_options, options, key, _TAG_KEYS)
+        options_are_sound = len(self.faults) == before
         tag = self._built(Tag, {"device": device.name, "name": name, **own, "options": options}, key)
-        if tag and dialect and len(self.faults) == before:
-            self._checked(lambda: dialect.check_tag(tag, device), (*key, "address"))
+        placed = tag or _placed(device, name, own, options)  # what else is wrong must not hide a wrong address
+        if placed and dialect and options_are_sound:
+            self._checked(lambda: dialect.check_tag(placed, device), (*key, "address"))
         return tag if len(self.faults) == before else None
 
     def _enum(self, given: dict[str, Any], key: Key) -> dict[int, Any]:
@@ -219,7 +229,7 @@ class _Reader:
         known = {"name", *_TAG_KEYS, *_WRITE_COLUMNS, *options} - {"write", "enum"}
         for column in columns:
             if column not in known and dialect:
-                reader.fault_at(1, column, _unknown(column, known))
+                reader.fault_at(1, column, unknown(column, known))
         if missing := {"name", "address"} - set(columns):
             reader.fault_at(1, "", f"the header has no column {' and no column '.join(sorted(missing))}")
             return
@@ -276,9 +286,18 @@ class _Reader:
         try:
             return model.model_validate(values)
         except ValidationError as error:
-            for at, message in told(error):
+            for at, message in told(error, model):
                 self._fault((*key, *at), message)
             return None
+
+
+def _placed(device: Device, name: str, own: Mapping[str, Any], options: dict[str, Any]) -> Tag | None:
+    """The tag with nothing but its address and type; None where these make none."""
+    place = {key: own[key] for key in ("address", "type") if key in own}
+    try:
+        return Tag.model_validate({"device": device.name, "name": name, **place, "options": options})
+    except ValidationError:
+        return None
 
 
 def _text(path: Path) -> str:
@@ -293,8 +312,11 @@ def _text(path: Path) -> str:
         raise PlantFileError([Fault(file=str(path), line=0, key="", message=message)]) from error
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"{name!r} is not known here; did you mean {', '.join(nearest(name, known)[:3])}?"
+def _missing(key: str, table: Mapping[str, Any], known: Iterable[str], form: str) -> str:
+    """A key that is needed and not there, and the one that may have been meant for it."""
+    strangers = [name for name in table if name not in known and nearest(name, known)[0] == key]
+    instead = f"; is {strangers[0]!r} meant for it?" if strangers else ""
+    return f"{key} is missing{instead or f'; it looks like {form}'}"
 
 
 def _looks_mistyped(scheme: str, known: set[str]) -> bool:

@@ -65,6 +65,7 @@ class WriteTag(Arguments):
     tag: Annotated[str, Field(min_length=1, max_length=300, description="Tag name; never a raw address")]
     value: Annotated[Value, Field(description="New value in the tag's unit")]
     plan_id: Annotated[str, Field(max_length=64, description="Only when an answer gave one")] = ""
+    reason: Annotated[str, Field(max_length=200, description="Why, for the person who decides")] = ""
 
 
 class TableAnswer(BaseModel):

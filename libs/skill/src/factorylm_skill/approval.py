@@ -26,12 +26,16 @@ APPROVAL_FORM = {
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A write somebody may approve: bound to who asked, the tag, the value and the value before."""
+    """A write somebody may approve: bound to who asked, the tag, the value and the value before.
+
+    `reason` is what the asker said for it, as the person was shown it.
+    """
 
     principal: str
     tag: str
     value: Value
     before: Value
+    reason: str
     expires: datetime
 
 
@@ -43,11 +47,13 @@ class PlanBook:
     token: Callable[[], str] = field(default=lambda: secrets.token_urlsafe(12))
     _plans: OrderedDict[str, Plan] = field(default_factory=OrderedDict)
 
-    def open(self, *, principal: str, tag: str, value: Value, before: Value) -> str:
+    def open(self, *, principal: str, tag: str, value: Value, before: Value, reason: str = "") -> str:
         """Note the plan; returns its id."""
         plan_id = self.token()
         expires = self.clock() + LIFETIME
-        self._plans[plan_id] = Plan(principal=principal, tag=tag, value=value, before=before, expires=expires)
+        self._plans[plan_id] = Plan(
+            principal=principal, tag=tag, value=value, before=before, reason=reason, expires=expires
+        )
         while len(self._plans) > _MOST_PLANS:
             self._plans.popitem(last=False)
         return plan_id

@@ -26,7 +26,7 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class WriteRequest:
-    """A write as a person must see it: exactly what, from, to, who asks."""
+    """A write as a person must see it: exactly what, from, to, who asks; and why, in the asker's own words."""
 
     id: str
     tag: str
@@ -34,6 +34,7 @@ class WriteRequest:
     unit: str
     before: Value
     value: Value
+    reason: str
     principal: str
     client: str
     asked: datetime

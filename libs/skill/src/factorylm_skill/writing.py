@@ -32,6 +32,7 @@ from factorylm_skill.gate import agrees, judge_change, judge_plan, judge_value
 from factorylm_skill.reading_table import instant, shown
 from factorylm_skill.skill import Settings
 from factorylm_skill.tool import Tool
+from factorylm_skill.untrusted import told_to_the_model
 
 _QUESTION = "approve_write"
 # below what hosts wait for a tool: about 60 s, often less
@@ -90,11 +91,19 @@ class WriteGate:
 
     async def run(self, asked: WriteTag, call: Call) -> WriteAnswer | types.InputRequiredResult:
         """Refused, asked back, or done; refusals and outcomes are audited, a question is not yet an attempt."""
-        who = {"principal": call.principal, "client": call.client, "tag": asked.tag, "value": asked.value}
+        attempt: dict[str, Any] = {
+            "principal": call.principal,
+            "client": call.client,
+            "tag": asked.tag,
+            "value": asked.value,
+        }
+        who = attempt | _said(_reason(asked))
         try:
             approved = await self._approved(asked, call)
             if isinstance(approved, types.InputRequiredResult):
                 return approved
+            # what the person was shown is recorded, whatever the call that came back says
+            who = attempt | _said(approved.reason)
             return await self._to_the_end(self._write(asked, approved, who))
         except (OutcomeUnknownError, AuditError):
             raise
@@ -142,8 +151,8 @@ class WriteGate:
         return before
 
     async def _asked_now(self, tag: Tag, asked: WriteTag, before: Value, call: Call) -> Plan:
-        plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
-        answer = await call.ask(_question(tag, asked.value, before), APPROVAL_FORM)
+        plan_id = self._planned(tag, asked, before, call)
+        answer = await call.ask(_question(tag, asked.value, before) + _claimed(asked), APPROVAL_FORM)
         _demand_yes(answer.action, answer.content)
         plan = self.plans.take(plan_id, principal=call.principal, tag=tag.id, value=asked.value)
         if moved := judge_plan(before, await self._judged_change(tag, asked.value), _tolerance(tag)):
@@ -151,10 +160,9 @@ class WriteGate:
         return plan
 
     def _question(self, tag: Tag, asked: WriteTag, before: Value, call: Call) -> types.InputRequiredResult:
-        plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
-        form = types.ElicitRequestFormParams(
-            message=_question(tag, asked.value, before), requested_schema=APPROVAL_FORM
-        )
+        plan_id = self._planned(tag, asked, before, call)
+        message = _question(tag, asked.value, before) + _claimed(asked)
+        form = types.ElicitRequestFormParams(message=message, requested_schema=APPROVAL_FORM)
         question = types.ElicitRequest(params=form)
         return types.InputRequiredResult(
             input_requests={_QUESTION: question}, request_state=json.dumps({"plan": plan_id})
@@ -174,7 +182,7 @@ class WriteGate:
         """Lay it on the operator's desk (or come back to it) and wait as long as a client's patience lasts."""
         plan_id = asked.plan_id
         if not plan_id:
-            plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
+            plan_id = self._planned(tag, asked, before, call)
             desk.put(self._request(plan_id, tag, asked, before, call))
         if await desk.wait(plan_id, _PATIENCE_S):
             return plan_id
@@ -192,10 +200,16 @@ class WriteGate:
             unit=tag.unit,
             before=before,
             value=asked.value,
+            reason=_reason(asked),
             principal=call.principal,
             client=call.client,
             asked=now,
             expires=now + LIFETIME,
+        )
+
+    def _planned(self, tag: Tag, asked: WriteTag, before: Value, call: Call) -> str:
+        return self.plans.open(
+            principal=call.principal, tag=tag.id, value=asked.value, before=before, reason=_reason(asked)
         )
 
     def _no_person(self, tag: Tag, asked: WriteTag, before: Value, call: Call) -> WriteRefusedError:
@@ -204,7 +218,7 @@ class WriteGate:
                 "a person must approve each write, and this client cannot ask one",
                 hint="Use a client with elicitation, or let the operator start the console, or --approve plan",
             )
-        plan_id = self.plans.open(principal=call.principal, tag=tag.id, value=asked.value, before=before)
+        plan_id = self._planned(tag, asked, before, call)
         return ConfirmationRequiredError(
             _question(tag, asked.value, before),
             hint=f"Ask the user; after a yes call again with plan_id {plan_id} within {LIFETIME.seconds} s",
@@ -294,6 +308,22 @@ def _question(tag: Tag, value: Value, before: Value) -> str:
     unit = f" {tag.unit}" if tag.unit else ""
     what = f" ({tag.description})" if tag.description else ""
     return f"Write {_told(value)}{unit} to {tag.id}{what}, now {_told(before)}{unit}?"
+
+
+def _reason(asked: WriteTag) -> str:
+    """The asker's own words, harmless and on one line; a person weighs them, nothing here does."""
+    return told_to_the_model(asked.reason.strip()).replace('"', "'")
+
+
+def _claimed(asked: WriteTag) -> str:
+    """What goes last into the question, so that nothing after it can be taken for the server's words."""
+    reason = _reason(asked)
+    return f' The assistant gives this reason, which nobody has checked: "{reason}"' if reason else ""
+
+
+def _said(reason: str) -> dict[str, str]:
+    """For the audit trail; its own `reason` is why a write was refused."""
+    return {"asked_because": reason} if reason else {}
 
 
 def _told(value: Value) -> str:

@@ -127,7 +127,8 @@ def build_wheel(folder: Path, into: Path) -> Path:
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", str(into)]
     if find_spec("hatchling") is not None:
         command.append("--no-build-isolation")
-    done = subprocess.run([*command, str(folder)], capture_output=True, text=True, check=False)  # noqa: S603
+    # in full: a bare folder name would be a package's name to pip
+    done = subprocess.run([*command, str(folder.resolve())], capture_output=True, text=True, check=False)  # noqa: S603
     wheels = sorted(into.glob("*.whl"))
     if done.returncode or not wheels:
         raise BadQuestionError(f"{folder} does not build as a wheel:\n{done.stderr.strip()[-600:]}")

@@ -1,7 +1,9 @@
 """From a wheel or a folder to a judgement: collect evidence in a clean environment, then ask every rule."""
 
+import os
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +16,7 @@ from factorylm_skill.testing import count_tokens
 from factorylm_registry.listing import digest_of, instant
 from factorylm_registry.quality.environment import CHECKS_NEED, CleanEnvironment, build_wheel
 from factorylm_registry.quality.evidence import Evidence, Seen
-from factorylm_registry.quality.rules import RULES, Rule, Tier, tool_cost
+from factorylm_registry.quality.rules import MOST_TOOLS, RULES, Rule, Tier, tool_cost
 from factorylm_registry.quality.watching import watch
 from factorylm_registry.refusals import BadQuestionError
 from factorylm_registry.wheels import Wheel, wheel_in
@@ -50,6 +52,7 @@ class Judgement:
     at: str
     rulings: list[Ruling]
     figures: dict[str, float]
+    tool_costs: dict[str, int]
     tools: str
 
     @property
@@ -76,6 +79,7 @@ class Judgement:
             "tier": tier,
             "tools": self.tools,
             "figures": self.figures,
+            "tool_costs": self.tool_costs,
             "rules": rules,
         }
 
@@ -84,7 +88,7 @@ def summary_of(found: dict[str, Any]) -> dict[str, Any]:
     """What of a judgement fits into a listing."""
     failed = [one["id"] for one in found["rules"] if one["outcome"] == Outcome.FAILED]
     exempt = {one["id"]: one["detail"] for one in found["rules"] if one["outcome"] == Outcome.EXEMPT}
-    kept = {"tier": found["tier"], "at": found["judged_at"], "judge": found["judge"], "figures": found["figures"]}
+    kept = {key: found[key] for key in ("tier", "judge", "figures", "tool_costs")} | {"at": found["judged_at"]}
     return {**kept, "failed": failed, "exempt": exempt}
 
 
@@ -108,6 +112,23 @@ def judge(
     return judged(evidence, at)
 
 
+def judge_all(
+    paths: Sequence[Path],
+    at: datetime,
+    *,
+    sources: Sequence[Path] = (),
+    offline: bool = False,
+    progress: Progress = lambda _: None,
+) -> list[Judgement]:
+    """Judge each of `paths`, as many at a time as the machine has processors; CPU times, not wall times, are judged."""
+
+    def one(path: Path) -> Judgement:
+        return judge(path, at, sources=sources, offline=offline, progress=lambda what: progress(f"{path}: {what}"))
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as workers:
+        return list(workers.map(one, paths))
+
+
 def judged(evidence: Evidence, at: datetime) -> Judgement:
     """Pure: the same evidence gives the same judgement."""
     excused = {one.rule: one.reason for one in evidence.manifest.exemptions} if evidence.manifest else {}
@@ -118,6 +139,7 @@ def judged(evidence: Evidence, at: datetime) -> Judgement:
         at=instant(at),
         rulings=[_ruling(rule, evidence, excused) for rule in RULES],
         figures=_figures(evidence),
+        tool_costs={str(tool.get("name")): tool_cost(tool) for tool in evidence.seen.tools[:MOST_TOOLS]},
         tools=tools_digest(evidence.seen.tools),
     )
 

@@ -15,6 +15,7 @@ from factorylm_skill.testing import count_tokens, lint_tool
 
 from factorylm_registry.quality.evidence import Evidence
 from factorylm_registry.quality.watching import UNKNOWN
+from factorylm_registry.taxonomy import CATEGORIES
 
 MOST_TOOLS, MOST_TOKENS, MOST_TOKENS_PER_TOOL = 8, 1_200, 300
 # a server on its simulator against `import mcp.server` alone
@@ -191,7 +192,9 @@ def _skill_md(evidence: Evidence) -> str:
         head = front_matter(text)
     except ValueError as error:
         return f"SKILL.md: {error}"
-    if head.get("name") != evidence.distribution or not 1 <= len(str(head.get("description", ""))) <= 1024:
+    # a distribution may bring a skill of another name: factorylm-edge brings the history
+    names = {evidence.distribution, f"factorylm-{evidence.manifest.name}" if evidence.manifest else ""}
+    if head.get("name") not in names or not 1 <= len(str(head.get("description", ""))) <= 1024:
         return f"SKILL.md: its name is {evidence.distribution} and its description has 1 to 1024 characters"
     missing = [tool["name"] for tool in evidence.seen.tools if tool["name"] not in text]
     return f"SKILL.md does not mention {_some(missing)}" if missing else ""
@@ -211,6 +214,14 @@ def _readme(evidence: Evidence) -> str:
     if evidence.distribution not in text or "```" not in text:
         return "the README shows no command"
     return "" if evidence.wheel.claimed_name else "the README has no line `mcp-name: NAMESPACE/NAME`"
+
+
+def _sorted_in(evidence: Evidence) -> str:
+    named = evidence.manifest.categories if evidence.manifest else []
+    foreign = [one for one in named if one not in CATEGORIES]
+    if foreign or not named:
+        return f"{_some(foreign) or 'none'} in categories; choose of {', '.join(sorted(CATEGORIES))}"
+    return ""
 
 
 def _typed(evidence: Evidence) -> str:
@@ -261,6 +272,7 @@ _CHECKS: dict[str, Callable[[Evidence], str]] = {
     "G06": _carries_manifest,
     "G07": _usable,
     "G08": _readme,
+    "G09": _sorted_in,
     "P01": _typed,
     "P02": _no_exemptions,
     "P03": _half_budget,

@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from factorylm_registry.quality.evidence import Answered, Seen
@@ -12,7 +12,7 @@ from factorylm_registry.quality.wire import SilentError, Wire, start
 
 UNKNOWN = "surely_unknown"
 _KEPT = ("PATH", "SYSTEMROOT", "TEMP", "TMP", "LANG")
-_NONSENSE = (b"{", b"[]", b'{"jsonrpc": "2.0", "id": 7, "method": "no/such"}', b"\xff\xfe", b'{"id": {}}')
+_NONSENSE = (b"{", b"[]", b'{"jsonrpc": "2.0", "id": "nonsense", "method": "no/such"}', b"\xff\xfe", b'{"id": {}}')
 
 
 def watch(command: Sequence[str], python: str) -> Seen:
@@ -25,7 +25,6 @@ def watch(command: Sequence[str], python: str) -> Seen:
             return Seen(trouble=str(error))
         except (KeyError, TypeError, AttributeError) as error:
             return Seen(trouble=f"an answer has not the form that MCP prescribes: {error!r}")
-        found |= {"modern": _speaks_modern(command, environment)}
         found |= _second_life(command, environment)
         found |= {"floor_cpu_s": _floor(python, environment)}
         return Seen(answered=True, **found)
@@ -81,23 +80,18 @@ def _survives(wire: Wire, tools: int) -> bool:
         return False
 
 
-def _speaks_modern(command: Sequence[str], environment: dict[str, str]) -> bool:
-    with _running(command, environment) as wire:
-        try:
-            return "result" in wire.discover()
-        except SilentError:
-            return False
-
-
 def _second_life(command: Sequence[str], environment: dict[str, str]) -> dict[str, Any]:
-    """The first start compiled the modules; this one is what users have every day."""
-    with _running(command, environment) as wire:
-        try:
-            wire.initialize()
-        except SilentError:
-            return {}
-        cpu = wire.cpu_s()
-        return {"start_cpu_s": cpu, "ended_on_signal": wire.ends(by_signal=True)}
+    """The first start compiled the modules; this one is what users have every day, in the newer protocol era."""
+    with _running(command, environment) as wire, suppress(SilentError):
+        return {"modern": "result" in wire.discover(), **_start_and_end(wire)}
+    with _running(command, environment) as wire, suppress(SilentError):
+        wire.initialize()
+        return _start_and_end(wire)
+    return {}
+
+
+def _start_and_end(wire: Wire) -> dict[str, Any]:
+    return {"start_cpu_s": wire.cpu_s(), "ended_on_signal": wire.ends(by_signal=True)}
 
 
 def _floor(python: str, environment: dict[str, str]) -> float:

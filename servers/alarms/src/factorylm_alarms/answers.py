@@ -66,6 +66,7 @@ class DescribeFlood(Arguments):
 
     log_id: LogId
     flood: Annotated[int, Field(ge=1, le=10_000_000, description="Number from alarms_list_floods (sliding>=10)")]
+    first_s: Annotated[float, Field(ge=0, le=86_400, description="Name it early, by its first seconds alone")] = 0.0
 
 
 class SimulateDelays(Arguments):

@@ -68,8 +68,8 @@ def read_flood(path: Path) -> FloodMatrix:
 
 def read_labelled(folder: Path) -> list[tuple[str, FloodMatrix]]:
     """Every flood below the folder, named by the folder it lies in."""
-    if folder.is_file():
-        raise LogError(f"{folder} is a file", hint="unpack it: --train wants a folder of class folders")
+    if not folder.is_dir():
+        raise LogError(f"there is no folder {folder}", hint="--train wants a folder of class folders, unpacked")
     found = [(path.parent.name, read_flood(path)) for path in sorted(folder.glob("*/*.csv"))]
     if len({name for name, _ in found}) < 2:
         raise LogError(f"{folder} holds fewer than two classes", hint="one folder a class, each with flood CSVs")

@@ -4,13 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 from factorylm_alarms.journal import Journal
 
+LATEST_MS = 253_402_300_799_999
+"""The end of 9999, the last year a calendar of Python has; a flood may end after the last row."""
+
 
 def shown_time(journal: Journal, ms: int) -> str:
     """ISO 8601, in UTC if the journal's zone is known, else as the plant's own clock showed it."""
     for when, shift in reversed(journal.quality.clock_steps):
         if ms >= when:
             ms -= shift
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=min(ms, LATEST_MS))
     text = moment.replace(tzinfo=None).isoformat(timespec="milliseconds" if ms % 1000 else "seconds")
     return f"{text}Z" if journal.quality.zone.startswith("UTC") else text
 

@@ -153,6 +153,9 @@ def _report(options: argparse.Namespace) -> int:
     from factorylm_alarms.analysis import analyse
     from factorylm_alarms.report_data import report_json
 
+    for output in (options.html, options.worksheet, None if options.json in {None, "-"} else Path(options.json)):
+        if output is not None:
+            check_output(output, options.log)
     journal = _read(options)
     bar = ProgressBar(sys.stderr)
     analysis = analyse(journal, step=bar.say)
@@ -172,6 +175,14 @@ def _report(options: argparse.Namespace) -> int:
 
         print(summary_text(analysis))  # noqa: T201  the answer
     return DONE
+
+
+def check_output(path: Path, journals: Sequence[Path]) -> None:
+    """Before the work, not after it: the file can be written, and is none of the journals."""
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise BadRequestError(f"{path} cannot be written", hint="name a file in a folder that exists")
+    if any(path.resolve() == journal.resolve() for journal in journals):
+        raise BadRequestError(f"{path} is the journal itself", hint="name another file for the answer")
 
 
 def _simulate(options: argparse.Namespace) -> int:

@@ -13,6 +13,10 @@ UTF16_SHARE = 0.3
 """Share of NULs in every second byte that makes a file without a mark UTF-16: Latin text has nearly all."""
 
 
+BINARY_SHARE = 0.05
+_CONTROLS = [bytes([code]) for code in (*range(1, 9), *range(14, 32), 127)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
     """`header` is empty when the first data row already holds a stamp; lines before the header are preamble."""
@@ -40,6 +44,12 @@ def find_encoding(sample: bytes) -> str:
     if even > UTF16_SHARE > odd:
         return "utf-16-be"
     return "utf-8" if _is_utf8(sample) else "cp1252"
+
+
+def looks_binary(sample: bytes) -> bool:
+    """A text holds hardly any control characters; a journal with stray NULs still is one."""
+    controls = sum(map(sample.count, _CONTROLS))
+    return controls > BINARY_SHARE * len(sample)
 
 
 def decode_cell(raw: bytes) -> str:

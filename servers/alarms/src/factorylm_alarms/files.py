@@ -1,30 +1,24 @@
 """Which files may be opened, and what they hold as blocks of bytes.
 
 The folder is a fence: a path is resolved first and must then lie inside. Archives are unpacked as a stream and stopped
-when they grow beyond reason. UTF-16 becomes UTF-8 here, tables (SQLite, Parquet, JSON lines) become CSV here, so that
-everything behind this door sees one kind of input.
+when they grow beyond reason. UTF-16 becomes UTF-8 here and tables become CSV (`stores`), so that everything behind
+this door sees one kind of input.
 """
 
 import codecs
-import csv
-import io
-import json
-import sqlite3
 import zlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from factorylm_schema import MissingPartError
-
 from factorylm_alarms.dialect import SAMPLE_BYTES, find_encoding
 from factorylm_alarms.errors import LogError, UnsafeFileError
+from factorylm_alarms.stores import json_blocks, parquet_blocks, sqlite_blocks
 
 BLOCK_BYTES = 4 << 20
 MAX_RATIO = 200
 """Alarm journals pack 10 to 30 times; a file of zeros packs 1000 times."""
 MAX_UNPACKED = 64 << 30
-TABLE_ORDER = ("alarm_events", "CDBEventJournal", "v_AlarmHistory", "Events", "events", "alarms")
 JOURNAL_SUFFIXES = (".csv", ".tsv", ".txt", ".log", ".gz", ".parquet", ".sqlite", ".sqlite3", ".db", ".jsonl")
 
 
@@ -68,12 +62,12 @@ def _raw_blocks(path: Path) -> Iterator[bytes]:
     if head.startswith(b"\x1f\x8b"):
         return _gzip_blocks(path)
     if head.startswith(b"SQLite format 3\0"):
-        return _sqlite_blocks(path)
+        return sqlite_blocks(path)
     if head.startswith(b"PAR1"):
-        return _parquet_blocks(path)
+        return parquet_blocks(path)
     if head.startswith(b"PK\x03\x04"):
         raise LogError(f"{path.name} is a zip or spreadsheet file", hint="save the sheet as CSV and give that")
-    return _json_blocks(path) if head.lstrip().startswith(b"{") else _plain_blocks(path)
+    return json_blocks(path) if head.lstrip().startswith(b"{") else _plain_blocks(path)
 
 
 def _plain_blocks(path: Path) -> Iterator[bytes]:
@@ -143,79 +137,3 @@ def _with_newlines(blocks: Iterator[bytes]) -> Iterator[bytes]:
         return
     for block in chain([first], blocks):
         yield block.replace(b"\r", b"\n")
-
-
-def _as_csv(header: list[str], rows: Iterator[tuple[object, ...]]) -> Iterator[bytes]:
-    """Rows of a table as blocks of CSV."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    for number, row in enumerate(rows, start=1):
-        writer.writerow(["" if cell is None else cell for cell in row])
-        if number % 20_000 == 0:
-            yield buffer.getvalue().encode()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue().encode()
-
-
-def _sqlite_blocks(path: Path) -> Iterator[bytes]:
-    database = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
-    try:
-        names = [row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view')")]
-        table = next((name for name in TABLE_ORDER if name in names), None)
-        if table is None and len(names) != 1:
-            raise LogError(
-                f"{path.name} holds the tables {', '.join(names)[:200] or '(none)'}",
-                hint=f"keep one journal table in it, or call it one of {', '.join(TABLE_ORDER)}",
-            )
-        quoted = (table or names[0]).replace('"', '""')
-        cursor = database.execute(f'SELECT * FROM "{quoted}"')  # noqa: S608  a name from the database itself, quoted
-        yield from _as_csv([column[0] for column in cursor.description], cursor)
-    except sqlite3.DatabaseError as error:
-        raise LogError(f"{path.name} is not a readable SQLite file: {error}") from error
-    finally:
-        database.close()
-
-
-def _parquet_blocks(path: Path) -> Iterator[bytes]:
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped]  # an optional part without types
-        import pyarrow.csv as arrow_csv  # type: ignore[import-untyped]
-        import pyarrow.parquet as parquet  # type: ignore[import-untyped]
-    except ImportError as error:
-        raise MissingPartError(
-            "reading Parquet needs pyarrow", hint="pip install 'factorylm-alarms[parquet]'"
-        ) from error
-    try:
-        file = parquet.ParquetFile(path)
-        for number, batch in enumerate(file.iter_batches(batch_size=65_536)):
-            sink = io.BytesIO()
-            arrow_csv.write_csv(batch, sink, arrow_csv.WriteOptions(include_header=number == 0))
-            yield sink.getvalue()
-    except pa.ArrowInvalid as error:
-        raise LogError(f"{path.name} is not a readable Parquet file: {error}") from error
-
-
-def _json_blocks(path: Path) -> Iterator[bytes]:
-    """One JSON object a line, as the history store and the OPC UA skill write alarm events."""
-    names: list[str] = []
-
-    def rows() -> Iterator[tuple[object, ...]]:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            for line in file:
-                try:
-                    found = json.loads(line)
-                except ValueError:
-                    yield (line.strip(),)  # the wrong number of cells: rejected and counted like any broken row
-                    continue
-                if isinstance(found, dict):
-                    yield tuple(found.get(name) for name in names)
-
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for _, line in zip(range(100), file, strict=False):
-            try:
-                names.extend(name for name in json.loads(line) if name not in names)
-            except ValueError:
-                continue
-    return _as_csv(names, rows())

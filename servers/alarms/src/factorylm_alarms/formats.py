@@ -122,10 +122,12 @@ FALSE = {"false", "0", "inactive", "no"}
 
 
 def opcua_kind(cells: tuple[str, ...]) -> Kind:
-    """ActiveState and AckedState after the change."""
+    """ActiveState and AckedState after the change; what hides the alarm from the operator follows."""
     active, acked = cells[0].lower(), cells[1].lower()
+    if active in TRUE and any(cell.lower() in TRUE for cell in cells[2:]):
+        return Kind.SUPPRESS
     if active in TRUE:
-        return Kind.ACKNOWLEDGE if acked in TRUE | {"acknowledged"} else Kind.ACTIVATION
+        return Kind.ACTIVATION_OR_ACKNOWLEDGE if acked in TRUE | {"acknowledged"} else Kind.ACTIVATION
     if active in FALSE:
         return Kind.RETURN_OR_ACKNOWLEDGE if acked in TRUE | {"acknowledged"} else Kind.RETURN
     return Kind.OTHER
@@ -247,7 +249,7 @@ FORMATS = (
         time=("time",),
         source=("sourcename",),
         condition=("conditionname", "conditionid"),
-        event=("activestate", "ackedstate"),
+        event=("activestate", "ackedstate", "suppressedorshelved"),
         priority="severity",
         message="message",
         worst="high",
@@ -260,7 +262,7 @@ FORMATS = (
         time=("time",),
         source=("source",),
         condition=("name",),
-        event=("active", "acknowledged"),
+        event=("active", "acknowledged", "shelved", "suppressed", "outofservice"),
         priority="severity",
         message="text",
         worst="high",

@@ -16,12 +16,13 @@ from factorylm_alarms.chunks import Chunk
 from factorylm_alarms.dates import MISSING
 from factorylm_alarms.errors import LogError
 from factorylm_alarms.keys import Alarm, KeyTable
-from factorylm_alarms.kinds import CLASS_OF_KIND, Kind
+from factorylm_alarms.kinds import CLASS_OF_KIND, LAST_OF_LIFE, Kind
 from factorylm_alarms.mapping import Mapping
 from factorylm_alarms.open_log import LogFile, open_log
 from factorylm_alarms.pairing import Activations, AlarmRows, Pairing
 from factorylm_alarms.reading import Reader
 from factorylm_alarms.tidy import Duplicates, OutOfOrder, Silences, in_time_order
+from factorylm_alarms.untrusted import visible
 
 FEED_ROWS = 2_000_000
 NO_STEPS: tuple[tuple[int, int], ...] = ()
@@ -103,7 +104,7 @@ class _Account:
         counts = np.bincount(chunk.key, minlength=len(self.keys.kinds))
         self.by_key = counts + np.pad(self.by_key, (0, len(counts) - len(self.by_key)))
         kind = self.keys.kind_codes()[chunk.key]
-        chunk, kind = chunk.where(alive := kind <= Kind.RETURN_OR_ACKNOWLEDGE), kind[alive]
+        chunk, kind = chunk.where(alive := kind <= LAST_OF_LIFE), kind[alive]
         alarm = self.keys.alarm_codes()[chunk.key]
         group = alarm if chunk.event_id is None else self._groups(chunk)
         self.pairing.feed(AlarmRows(time=chunk.time, alarm=alarm, kind=kind, row=chunk.row, group=group))
@@ -172,10 +173,8 @@ def _journal(reader: Reader, account: _Account, moved: int, steps: tuple[tuple[i
     activations = account.pairing.finish(account.last_ms)
     keys = account.keys
     by_class = _by_class(keys, account.by_key)
-    priorities: dict[str, int] = {}
-    for kind, priority, count in zip(keys.kinds, keys.priorities, account.by_key.tolist(), strict=False):
-        if kind is Kind.ACTIVATION and priority:
-            priorities[priority] = priorities.get(priority, 0) + count
+    if reader.logs[0].mapping.is_confirmed and set(by_class) == {CLASS_OF_KIND[Kind.OTHER]}:
+        raise _no_word_fits(reader, keys, account.by_key)
     quality = Quality(
         rows=reader.rows,
         rejected=reader.rejected_count,
@@ -198,12 +197,37 @@ def _journal(reader: Reader, account: _Account, moved: int, steps: tuple[tuple[i
         mapping=reader.logs[0].mapping,
         alarms=tuple(keys.alarms),
         activations=activations,
-        priority_counts=dict(sorted(priorities.items(), key=lambda item: -item[1])),
+        priority_counts=_priorities(keys, account.by_key, activations),
         changes=_changes(keys, account.by_key),
         first_ms=account.first_ms,
         last_ms=account.last_ms,
         quality=quality,
     )
+
+
+def _no_word_fits(reader: Reader, keys: KeyTable, by_key: Counts) -> LogError:
+    words = ", ".join(visible(word, 20) for word in list(_unknown_words(keys, by_key))[:8])
+    return LogError(
+        f"by {reader.logs[0].mapping.evidence} no row is an alarm: its event column holds {words or 'nothing'}",
+        hint="give each of these words its class under [events], or name another event column",
+    )
+
+
+def _priorities(keys: KeyTable, by_key: Counts, activations: Activations) -> dict[str, int]:
+    """Activations by priority, the most frequent first; by row, or by alarm where states decide what a row is."""
+    counts: dict[str, int] = {}
+
+    def add(priority: str, count: int) -> None:
+        if priority and count:
+            counts[priority] = counts.get(priority, 0) + count
+
+    if Kind.ACTIVATION_OR_ACKNOWLEDGE in keys.kinds:
+        for alarm, count in zip(keys.alarms, np.bincount(activations.alarm).tolist(), strict=False):
+            add(alarm.priority, count)
+    else:
+        for kind, priority, count in zip(keys.kinds, keys.priorities, by_key.tolist(), strict=False):
+            add(priority if kind is Kind.ACTIVATION else "", count)
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def _changes(keys: KeyTable, by_key: Counts) -> tuple[tuple[str, str, int], ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from factorylm_alarms.arrays import Codes, Kinds
-from factorylm_alarms.kinds import Kind
+from factorylm_alarms.kinds import LAST_OF_LIFE, Kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class KeyTable:
             self.kinds.append(kind)
             self.priorities.append(priority)
             self.event_words.append(word)
-            alive = kind <= Kind.RETURN_OR_ACKNOWLEDGE
+            alive = kind <= LAST_OF_LIFE
             self.alarm_of_key.append(self._alarm(source, condition, area, priority, text) if alive else -1)
             self.cached = None
         return self.known_keys[key]

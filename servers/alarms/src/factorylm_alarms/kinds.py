@@ -8,18 +8,23 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """The class of a row; the first four belong to an alarm's life and are paired with each other."""
+    """The class of a row; the first five belong to an alarm's life and are paired with each other."""
 
     ACTIVATION = 0
     RETURN = 1
     ACKNOWLEDGE = 2
     RETURN_OR_ACKNOWLEDGE = 3
     """A journal of states says "inactive, acknowledged" for both; the row before it decides."""
-    SUPPRESS = 4
-    UNSUPPRESS = 5
-    SETTING = 6
-    SYSTEM = 7
-    OTHER = 8
+    ACTIVATION_OR_ACKNOWLEDGE = 4
+    """"Active, acknowledged": an acknowledgement while the alarm stands, else an alarm that needs none."""
+    SUPPRESS = 5
+    UNSUPPRESS = 6
+    SETTING = 7
+    SYSTEM = 8
+    OTHER = 9
+
+
+LAST_OF_LIFE = Kind.ACTIVATION_OR_ACKNOWLEDGE
 
 
 CLASS_OF_KIND = {
@@ -27,6 +32,7 @@ CLASS_OF_KIND = {
     Kind.RETURN: "return",
     Kind.ACKNOWLEDGE: "acknowledgement",
     Kind.RETURN_OR_ACKNOWLEDGE: "return or acknowledgement",
+    Kind.ACTIVATION_OR_ACKNOWLEDGE: "activation or acknowledgement",
     Kind.SUPPRESS: "suppression",
     Kind.UNSUPPRESS: "end of suppression",
     Kind.SETTING: "setting change",
@@ -47,13 +53,13 @@ WORDS: dict[str, Kind] = {
         Kind.RETURN,
     ),
     **dict.fromkeys(
-        "ACK ACKED ACKNOWLEDGE ACKNOWLEDGED ACK_ALM ACT/ACK ACTIVE/ACK QUIT QUITTIERT QUITTIERUNG CONFIRMED ACTIVE_ACK "
-        "ALARM.ACKNOWLEDGED".split(),
+        "ACK ACKED ACKNOWLEDGE ACKNOWLEDGED QUIT QUITTIERT QUITTIERUNG CONFIRMED ALARM.ACKNOWLEDGED".split(),
         Kind.ACKNOWLEDGE,
     ),
     "ACK PNT": Kind.ACKNOWLEDGE,
     "RETURN TO NORMAL": Kind.RETURN,
     **dict.fromkeys("ACK_RTN INACT/ACK INACTIVE/ACK INACTIVE_ACK RTN/ACK".split(), Kind.RETURN_OR_ACKNOWLEDGE),
+    **dict.fromkeys("ACK_ALM ACT/ACK ACTIVE/ACK ACTIVE_ACK".split(), Kind.ACTIVATION_OR_ACKNOWLEDGE),
     **dict.fromkeys("SHELVE SHELVED SUPPRESS SUPPRESSED DISABLE DISABLED INHIBIT INHIBITED".split(), Kind.SUPPRESS),
     **dict.fromkeys("UNSHELVE UNSHELVED UNSUPPRESS UNSUPPRESSED ENABLE ENABLED".split(), Kind.UNSUPPRESS),
     **dict.fromkeys("CHANGE CHG WRITE USER.WRITE SETPOINT OPERATOR".split(), Kind.SETTING),

@@ -1,24 +1,22 @@
-"""Which column of this journal means what: recognised, or read from a mapping file that a person confirmed.
+"""Which column of this journal means what: recognised by its header and its values.
 
 A format is accepted on its header and on its values. What is not certain is proposed, never assumed.
 """
 
 import json
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from factorylm_alarms.dates import STAMP
 from factorylm_alarms.dialect import Dialect
-from factorylm_alarms.errors import LogError, UnknownFormatError
+from factorylm_alarms.errors import UnknownFormatError
 from factorylm_alarms.formats import Format, KindReader, known_format, plain, word_kind
 from factorylm_alarms.kinds import CLASS_OF_KIND, KIND_OF_CLASS, Kind, kind_of_word
 from factorylm_alarms.stamps import number_unit
+from factorylm_alarms.untrusted import visible
 
 ROLE_WORDS = {
     "time": "timestamp time datetime ts eventtime stamp zeitstempel zeit date datum horodatage fecha".split(),
@@ -36,6 +34,7 @@ ROLE_WORDS = {
 }
 RETURN_ENDINGS = (" NR", " RECOVERED", " RTN", " CLEARED", " RETURN")
 SINGLE_ROLES = ("time", "event", "priority", "message", "begin", "end", "ack", "event_id", "millisecond")
+CONFIRMED = "mapping file"
 FILE_ROLES = (*SINGLE_ROLES, "source", "condition", "area")
 
 
@@ -65,6 +64,11 @@ class Mapping:
     day_first: bool | None = None
     zone: ZoneInfo | None = None
     assumptions: tuple[str, ...] = ()
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether a person said what the columns and words mean."""
+        return self.format == CONFIRMED
 
     @property
     def is_interval(self) -> bool:
@@ -154,7 +158,7 @@ def _generic(dialect: Dialect) -> Mapping:
         ack=roles.get("ack") if interval and _is_time(columns[roles.get("ack", 0)]) else None,
         kind=kind or (lambda _: Kind.OTHER),
         return_ending=ending,
-        number=_number_of(columns[time[0]]) if time else None,
+        number=number_of(columns[time[0]]) if time else None,
     )
 
 
@@ -195,10 +199,10 @@ def _time_columns(columns: Sequence[Sequence[str]], named: int | None) -> tuple[
         following = columns[place + 1] if place + 1 < len(columns) else ()
         if _is_time([f"{a} {b}" for a, b in zip(columns[place], following, strict=False)]):
             return (place, place + 1)
-    return (named,) if named is not None and _number_of(columns[named]) else ()
+    return (named,) if named is not None and number_of(columns[named]) else ()
 
 
-def _number_of(cells: Sequence[str]) -> tuple[float, float] | None:
+def number_of(cells: Sequence[str]) -> tuple[float, float] | None:
     """(ms a unit, offset) when the column holds stamps as numbers."""
     units = Counter()  # type: Counter[tuple[float, float]]
     for cell in cells[:200]:
@@ -277,12 +281,16 @@ def _unknown(
         if not there
     ]
     guessed = {**roles, **({"time": time[0]} if time else {}), **({"event": event} if event is not None else {})}
-    shown = ", ".join(cell[:30] for cell in header[:20])
     return UnknownFormatError(
-        f"the columns ({shown}) do not show {' and '.join(missing)}",
+        f"the columns ({shown_header(header)}) do not show {' and '.join(missing)}",
         proposal=propose(header, columns, guessed),
         hint="run `factorylm-alarms propose LOG > mapping.toml`, complete it, and give it with --mapping mapping.toml",
     )
+
+
+def shown_header(header: Sequence[str]) -> str:
+    """The first column names, harmless on a terminal."""
+    return ", ".join(visible(cell, 30) for cell in header[:20])
 
 
 def propose(header: Sequence[str], columns: Sequence[Sequence[str]], roles: dict[str, int]) -> str:
@@ -305,78 +313,3 @@ def propose(header: Sequence[str], columns: Sequence[Sequence[str]], roles: dict
         lines.append(f"{json.dumps(word[:60], ensure_ascii=False)} = {json.dumps(meaning)}")
     lines += ["", "[time]", '# order = "day-first"     # or "month-first"', '# zone = "Europe/Berlin"', ""]
     return "\n".join(lines)
-
-
-def read_mapping(path: Path, dialect: Dialect) -> Mapping:
-    """The mapping a person confirmed."""
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise LogError(f"the mapping file {path.name} cannot be read: {error}") from error
-    if found.get("confirmed") is not True:
-        raise LogError(f"{path.name} is not confirmed", hint="check every line, then set confirmed = true")
-    header = dialect.header or tuple(f"column {number}" for number in range(1, dialect.columns + 1))
-    places = {role: _places(role, name, header, path.name) for role, name in _columns_of(found, path.name).items()}
-    single: dict[str, Any] = {
-        role: places[role][0] for role in SINGLE_ROLES if role in places and role not in {"time", "event"}
-    }
-    time = places.get("time", ())
-    if not (places.get("source") and ((time and places.get("event")) or "begin" in single)):
-        raise LogError(f"{path.name} needs the columns source, time and event (or source, begin and end)")
-    return Mapping(
-        format="mapping file",
-        evidence=path.name,
-        header=header,
-        time=time,
-        source=places["source"],
-        condition=places.get("condition", ()),
-        area=places.get("area", ()),
-        event=places.get("event", ()),
-        kind=_events_reader(found.get("events", {}), path.name),
-        number=_number_of([row[time[0]] for row in dialect.first_rows]) if time else None,
-        worst=str(found.get("priority", {}).get("worst", "")),
-        **single,
-        **_time_of(found.get("time", {}), path.name),
-    )
-
-
-def _columns_of(found: dict[str, object], file: str) -> dict[str, object]:
-    columns = found.get("columns")
-    if not isinstance(columns, dict):
-        raise LogError(f"{file} has no [columns]", hint=f"its keys are {', '.join(FILE_ROLES)}")
-    unknown = [role for role in columns if role not in FILE_ROLES]
-    if unknown:
-        raise LogError(f"{file} has an unknown column meaning {unknown[0]!r}", hint=f"known: {', '.join(FILE_ROLES)}")
-    return {role: name for role, name in columns.items() if name}
-
-
-def _places(role: str, name: object, header: Sequence[str], file: str) -> tuple[int, ...]:
-    names = [name] if isinstance(name, str) else name
-    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
-        raise LogError(f"{file}: {role} must be a column name or a list of them")
-    for one in names:
-        if one not in header:
-            raise LogError(f"{file}: the journal has no column {one!r}", hint=f"its columns: {', '.join(header)[:500]}")
-    return tuple(header.index(one) for one in names)
-
-
-def _events_reader(events: object, file: str) -> KindReader:
-    if not isinstance(events, dict):
-        raise LogError(f"{file}: [events] must hold words and their classes")
-    meaning: dict[str, Kind] = {}
-    for word, name in events.items():
-        if name not in KIND_OF_CLASS:
-            raise LogError(f"{file}: {name!r} is no class of rows", hint=f"the classes: {', '.join(KIND_OF_CLASS)}")
-        meaning[word.strip()] = KIND_OF_CLASS[name]
-    return lambda cells: meaning.get(cells[0].strip(), Kind.OTHER) if meaning else word_kind(cells)
-
-
-def _time_of(time: dict[str, Any], file: str) -> dict[str, Any]:
-    order = time.get("order")
-    if order not in {None, "day-first", "month-first"}:
-        raise LogError(f"{file}: time.order is {order!r}", hint='use "day-first" or "month-first"')
-    try:
-        zone = ZoneInfo(str(time["zone"])) if "zone" in time else None
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise LogError(f"{file}: there is no time zone {time['zone']!r}", hint='for example "Europe/Berlin"') from error
-    return {"day_first": None if order is None else order == "day-first", "zone": zone}

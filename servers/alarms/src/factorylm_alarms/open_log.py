@@ -7,10 +7,11 @@ from pathlib import Path
 
 from factorylm_alarms.cells import PADDING
 from factorylm_alarms.dates import STAMP, DayBook, decide_day_order
-from factorylm_alarms.dialect import Dialect, find_dialect
+from factorylm_alarms.dialect import Dialect, find_dialect, looks_binary
 from factorylm_alarms.errors import AmbiguousDatesError, LogError
 from factorylm_alarms.files import TruncatedArchive, open_blocks
-from factorylm_alarms.mapping import Mapping, read_mapping, recognise
+from factorylm_alarms.mapping import Mapping, recognise, shown_header
+from factorylm_alarms.mapping_file import read_mapping
 from factorylm_alarms.split import Rows, split_rows, whole_rows_end
 
 MAX_ROW_BYTES = 32 << 20
@@ -43,13 +44,9 @@ class OpenLog:
 
 def open_log(path: Path, *, mapping_file: Path | None, day_first: bool | None) -> OpenLog:
     """Settle how a file is read before anything is counted."""
-    try:
-        encoding, sample, _ = open_blocks(path)
-    except TruncatedArchive as error:
-        raise LogError(f"{path.name} is a damaged archive: nothing could be unpacked") from error
-    dialect = find_dialect(sample, encoding)
+    dialect = dialect_of(path)
     mapping = recognise(dialect) if mapping_file is None else read_mapping(mapping_file, dialect)
-    notes = [f"encoding {encoding}, delimiter {dialect.delimiter!r}"]
+    notes = [f"encoding {dialect.encoding}, delimiter {dialect.delimiter!r}"]
     if dialect.preamble_lines:
         notes.append(f"{dialect.preamble_lines} lines before the header were skipped")
     book = DayBook(day_first=mapping.day_first if day_first is None else day_first, zone=mapping.zone)
@@ -57,6 +54,25 @@ def open_log(path: Path, *, mapping_file: Path | None, day_first: bool | None) -
     if book.day_first is None:
         _settle_day_order(log)
     return log
+
+
+def dialect_of(path: Path) -> Dialect:
+    """How the file is written; raises LogError for what is no table of rows."""
+    try:
+        encoding, sample, _ = open_blocks(path)
+    except TruncatedArchive as error:
+        raise LogError(
+            f"{path.name} is a damaged archive: nothing could be unpacked", hint="copy or export it again"
+        ) from error
+    if looks_binary(sample):
+        raise LogError(f"{path.name} is not a text file", hint="export the journal as CSV, or give SQLite or Parquet")
+    dialect = find_dialect(sample, encoding)
+    if not dialect.first_rows:
+        raise LogError(
+            f"{path.name} holds no row below its first line ({shown_header(dialect.header)})",
+            hint="export a time in which something happened; a first row longer than 64 kB is not read as a row",
+        )
+    return dialect
 
 
 def _settle_day_order(log: OpenLog) -> None:

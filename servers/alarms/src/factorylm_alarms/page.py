@@ -12,6 +12,7 @@ import numpy as np
 from factorylm_alarms import floods as flood_definitions
 from factorylm_alarms import measures
 from factorylm_alarms.analysis import TOP, Analysis
+from factorylm_alarms.cautions import cautions
 from factorylm_alarms.clock import shown_duration, shown_time
 from factorylm_alarms.floods import DEFAULT, WINDOW_MS, bucket_counts
 from factorylm_alarms.page_parts import (
@@ -61,8 +62,12 @@ def report_page(analysis: Analysis) -> str:
         f"<h1>Alarm report: {said(journal.name, 120)}</h1>"
         f'<p class="soft">{shown_time(journal, journal.first_ms)} to {shown_time(journal, journal.last_ms)}, '
         f"{shown_duration(journal.hours * 3600)}, time zone {escape(journal.quality.zone)}, {journal.log_id}</p>"
-        f"{_tiles(analysis)}<p>{escape(NO_CERTIFICATE)}</p><nav>{nav}</nav>{body}</main></body></html>\n"
+        f"{_cautions(analysis)}{_tiles(analysis)}<p>{escape(NO_CERTIFICATE)}</p><nav>{nav}</nav>{body}</main></body></html>\n"
     )
+
+
+def _cautions(analysis: Analysis) -> str:
+    return "".join(f'<p class="caution">{escape(caution)}</p>' for caution in cautions(analysis.journal))
 
 
 def _tiles(analysis: Analysis) -> str:
@@ -112,7 +117,7 @@ def _quality(analysis: Analysis) -> str:
         ),
         ("notes", "; ".join(said(note, 200) for note in quality.notes)),
     ]
-    listed = table(("", ""), [(escape(name), text) for name, text in rows])
+    listed = table(("fact", "value"), [(escape(name), text) for name, text in rows])
     if quality.rejected_lines:
         shown = quality.rejected_lines[:LISTED]
         lines = table(("file", "line", "reason"), [(said(f), str(line), escape(why)) for f, line, why in shown])
@@ -155,7 +160,7 @@ def _performance(analysis: Analysis) -> str:
         for label, count in zip([*labels, f"{edges[-1]}+"], rates.histogram, strict=True)
     )
     heat = table(
-        ("", *map(str, range(24))),
+        ("day", *map(str, range(24))),
         [(day, *map(str, row)) for day, row in zip(WEEKDAYS, analysis.heat_map, strict=True)],
         numeric=range(1, 25),
     )

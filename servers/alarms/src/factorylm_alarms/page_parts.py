@@ -39,7 +39,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: Iter
 
     head = "".join(cell("th", i, escape(text)) for i, text in enumerate(header))
     body = "".join("<tr>" + "".join(cell("td", i, text) for i, text in enumerate(row)) + "</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    rolled = 'class="scroll" tabindex="0" role="group" aria-label="table"'
+    return f"<div {rolled}><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def behind(title: str, content: str) -> str:

@@ -13,6 +13,7 @@ h1{font-size:1.5rem;margin:.2em 0;overflow-wrap:anywhere}
 h2{font-size:1.2rem;margin:2.2em 0 .4em;padding-top:.6em;border-top:1px solid var(--line)}
 h3{font-size:1rem;margin:1.4em 0 .4em}
 p{margin:.4em 0}
+.caution{border-left:4px solid var(--red);background:var(--panel);padding:8px 12px;margin:10px 0}
 .soft{color:var(--soft);font-size:.87rem}
 nav{display:flex;flex-wrap:wrap;gap:.3em 1em;margin:.8em 0;font-size:.9rem}
 a{color:var(--blue)}
@@ -27,6 +28,7 @@ th{background:var(--panel);font-weight:600}
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.name{overflow-wrap:anywhere;min-width:8em}
+@media (max-width:520px){th,td{padding:4px 6px}td.n,th.n{white-space:normal}td.name{min-width:6.5em;hyphens:auto}}
 details{margin:.5em 0}
 summary{cursor:pointer;color:var(--soft);font-size:.87rem}
 .bars{margin:.6em 0}

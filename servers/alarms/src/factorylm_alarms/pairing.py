@@ -78,8 +78,9 @@ class Pairing:
         self._make_room(int(chunk.group.max()) + 1)
         order = _by_group(chunk.group)
         group, kind = chunk.group[order], chunk.kind[order].copy()
-        self._decide_states(group, kind)
+        acknowledged = self._decide_states(group, kind)
         self._pair_returns(chunk, order, group, kind)
+        kind[acknowledged] = Kind.OTHER
         self._pair_acks(chunk, order, group, kind)
 
     def finish(self, last_ms: int) -> Activations:
@@ -108,19 +109,25 @@ class Pairing:
             self.pending = np.concatenate((self.pending, np.full(more, -1, np.int64)))
             self.unacked_since = np.concatenate((self.unacked_since, np.full(more, MISSING, np.int64)))
 
-    def _decide_states(self, group: Codes, kind: Kinds) -> None:
-        """ "Inactive, acknowledged" is a return after an activation, and an acknowledgement after a return."""
-        if not (kind == Kind.RETURN_OR_ACKNOWLEDGE).any():
-            return
+    def _decide_states(self, group: Codes, kind: Kinds) -> Positions:
+        """What a row of states changed, by the state before it; an alarm's first row finds it normal.
+
+        Returns the rows that are activations nobody has to acknowledge.
+        """
+        if not np.isin(kind, (Kind.RETURN_OR_ACKNOWLEDGE, Kind.ACTIVATION_OR_ACKNOWLEDGE)).any():
+            return np.zeros(0, np.int64)
         life = np.flatnonzero(kind != Kind.ACKNOWLEDGE)
         who, what = group[life], kind[life]
         first = _changes(who)
         was_active = np.zeros(len(life), bool)
-        was_active[1:] = what[:-1] == Kind.ACTIVATION
+        was_active[1:] = np.isin(what[:-1], (Kind.ACTIVATION, Kind.ACTIVATION_OR_ACKNOWLEDGE))
         was_active[first] = self.pending[who[first]] >= 0
-        unsure = what == Kind.RETURN_OR_ACKNOWLEDGE
-        kind[life[unsure & was_active]] = Kind.RETURN
-        kind[life[unsure & ~was_active]] = Kind.ACKNOWLEDGE
+        goes, comes = what == Kind.RETURN_OR_ACKNOWLEDGE, what == Kind.ACTIVATION_OR_ACKNOWLEDGE
+        kind[life[(goes & ~was_active) | (comes & was_active)]] = Kind.ACKNOWLEDGE
+        kind[life[goes & was_active]] = Kind.RETURN
+        kind[life[comes & ~was_active]] = Kind.ACTIVATION
+        acknowledged: Positions = life[comes & ~was_active]
+        return acknowledged
 
     def _pair_returns(self, chunk: AlarmRows, order: Positions, group: Codes, kind: Kinds) -> None:
         life = np.flatnonzero((kind == Kind.ACTIVATION) | (kind == Kind.RETURN))

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from factorylm_alarms.dialect import find_dialect
 from factorylm_alarms.errors import UnknownFormatError
-from factorylm_alarms.files import open_blocks
 from factorylm_alarms.mapping import SINGLE_ROLES, propose, recognise
+from factorylm_alarms.open_log import dialect_of
 
 
 def proposal_for(path: Path) -> str:
     """What was found is filled in, what is missing is named."""
-    encoding, sample, _ = open_blocks(path)
-    dialect = find_dialect(sample, encoding)
+    dialect = dialect_of(path)
     try:
         mapping = recognise(dialect)
     except UnknownFormatError as error:

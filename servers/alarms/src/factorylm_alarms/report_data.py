@@ -3,6 +3,7 @@
 from factorylm_alarms import floods as flood_definitions
 from factorylm_alarms import measures
 from factorylm_alarms.analysis import TOP, Analysis
+from factorylm_alarms.cautions import cautions
 from factorylm_alarms.clock import shown_time
 from factorylm_alarms.early import EarlyName
 from factorylm_alarms.families import Family, FamilyResult
@@ -185,6 +186,7 @@ def quality_json(journal: Journal) -> Json:
     """What was done to the rows before anything was counted."""
     quality = journal.quality
     return {
+        "cautions": cautions(journal),
         "rows": quality.rows,
         "rejected": quality.rejected,
         "rejected_lines": [

@@ -3,6 +3,7 @@
 from typing import Any
 
 from factorylm_alarms.analysis import Analysis
+from factorylm_alarms.cautions import cautions
 from factorylm_alarms.clock import shown_duration, shown_time
 from factorylm_alarms.delays import DelayEffect, Tie
 from factorylm_alarms.floods import DEFAULT
@@ -17,24 +18,23 @@ def summary_text(analysis: Analysis) -> str:
     spread = sorted(value for value in analysis.time_in_flood_pct.values() if value is not None)
     first, last = shown_time(journal, journal.first_ms), shown_time(journal, journal.last_ms)
     counted = f"{quality.rejected} rejected, {quality.duplicates} duplicates, {quality.moved} moved"
-    rate = f"{_number(rates.per_hour)} an hour, peak {rates.peak_10min} in 10 min"
+    rate = "no time span" if rates.per_hour is None else f"{rates.per_hour:.1f} an hour"
+    counted_alarms = f"{len(journal.activations)} activations of {len(analysis.ranking)} alarms"
     lines = [
         f"{visible(journal.name)}  {first} to {last}  ({shown_duration(journal.hours * 3600)}, zone {quality.zone})",
         f"read as {journal.mapping.format}: {quality.rows} rows, {counted}",
-        f"{len(journal.activations)} activations of {len(analysis.ranking)} alarms, {rate}",
-        f"{len(analysis.floods[DEFAULT])} floods ({DEFAULT}), {_number(analysis.time_in_flood_pct[DEFAULT])} % of time"
-        + (f"; {spread[0]:.1f} to {spread[-1]:.1f} % over the four definitions" if spread else ""),
+        *(f"CAUTION: {caution}" for caution in cautions(journal)),
+        f"{counted_alarms}, {rate}, peak {rates.peak_10min} in 10 min",
+        f"{len(analysis.floods[DEFAULT])} floods ({DEFAULT})"
+        + (f", {analysis.time_in_flood_pct[DEFAULT]:.1f} % of time; " if spread else "")
+        + (f"{spread[0]:.1f} to {spread[-1]:.1f} % over the four definitions" if spread else ""),
         f"stale: {analysis.stale.low} for certain, {analysis.stale.high} at most",
-        "most frequent:",
+        *(["most frequent:"] if analysis.ranking else []),
     ]
     for alarm, count in analysis.ranking[:5]:
         lines.append(f"  {count:9d}  {analysis.share_pct(count):5.1f} %  {visible(analysis.name(alarm))}")
     lines += [f"- {finding.text}" for finding in analysis.findings[:5]]
     return "\n".join([*lines, NO_CERTIFICATE])
-
-
-def _number(value: float | None) -> str:
-    return "no" if value is None else f"{value:.1f}"
 
 
 def simulate_json(

@@ -13,7 +13,9 @@ from factorylm_alarms.dates import MISSING
 
 HOUR_MS = 3_600_000
 SILENCE_FACTOR = 100
-"""A silence is a gap of at least an hour that is also 100 times the mean gap between rows."""
+"""A silence is a gap of at least an hour that is also 100 times the mean gap between rows, or half of the journal."""
+SILENCE_ROWS = 10
+"""Fewer rows are far apart without meaning anything."""
 
 
 class OutOfOrder(Exception):  # noqa: N818  an event between two functions of this package, not an error shown
@@ -77,7 +79,10 @@ class Silences:
     def found(self, rows: int, first_ms: int, last_ms: int) -> tuple[tuple[int, int], ...]:
         """The gaps that are long for this journal."""
         mean = (last_ms - first_ms) / max(1, rows - 1)
-        return tuple(gap for gap in self.long if gap[1] - gap[0] >= SILENCE_FACTOR * mean)
+        long = SILENCE_FACTOR * mean
+        if rows >= SILENCE_ROWS:
+            long = min(long, (last_ms - first_ms) / 2)
+        return tuple(gap for gap in self.long if gap[1] - gap[0] >= long)
 
 
 def in_time_order(time: Times, *, naive: bool) -> tuple[Times, Positions, int, tuple[tuple[int, int], ...]]:

@@ -1,4 +1,7 @@
-"""What the assistant is told: short tables of figures with their rules, plant texts capped and marked."""
+"""What the assistant is told: short tables of figures with their rules, plant texts capped and marked.
+
+Floods are told in `told_floods`.
+"""
 
 from functools import partial
 from typing import Any
@@ -7,12 +10,11 @@ import numpy as np
 from factorylm_schema import BadRequestError
 from factorylm_skill.untrusted import told_to_the_model
 
-from factorylm_alarms.alignment import similarities, upper_bounds
 from factorylm_alarms.analysis import TOP, Analysis
 from factorylm_alarms.answers import Answer, Row
+from factorylm_alarms.cautions import cautions
 from factorylm_alarms.clock import shown_time
 from factorylm_alarms.delays import intervals_of, simulate
-from factorylm_alarms.families import flood_sequences
 from factorylm_alarms.findings import is_protective
 from factorylm_alarms.floods import DEFAULT, DEFINITION_TEXTS
 from factorylm_alarms.measures import DEFINITION_TEXTS as MEASURE_TEXTS
@@ -20,8 +22,6 @@ from factorylm_alarms.report_data import NO_CERTIFICATE
 from factorylm_alarms.summary import simulate_json
 
 Listing = tuple[str, list[str], list[Row], list[str]]
-ALIKE = 0.5
-MAX_COMPARED = 2000
 LONGEST_NAME = 60
 name_told = partial(told_to_the_model, limit=LONGEST_NAME)
 
@@ -54,7 +54,11 @@ def told_load(analysis: Analysis) -> Answer:
         f"{len(journal.activations)} activations of {len(analysis.ranking)} alarms in {journal.hours:.1f} h",
         ["fact", "value"],
         rows,
-        [*(told_to_the_model(note, 150) for note in quality.notes[:4]), *rejected],
+        [
+            *(f"CAUTION: {told_to_the_model(caution, 300)}" for caution in cautions(journal)),
+            *(told_to_the_model(note, 150) for note in quality.notes[:4]),
+            *rejected,
+        ],
     )
 
 
@@ -66,7 +70,7 @@ def _flood_figures(analysis: Analysis) -> list[Row]:
     return [
         [
             f"floods / time % {definition}",
-            f"{len(found)} / {_short(analysis.time_in_flood_pct[definition])}",
+            f"{len(found)} / {short(analysis.time_in_flood_pct[definition])}",
             "below 1 %",
         ]
         for definition, found in analysis.floods.items()
@@ -80,12 +84,12 @@ def told_kpis(analysis: Analysis) -> Answer:
     chatter = sum(one.triggers > 0 for one in analysis.chattering)
     top = analysis.share_pct(sum(count for _, count in analysis.ranking[:TOP]))
     rows: list[Row] = [
-        ["activations per hour", _short(rates.per_hour), "about 6, at most 12"],
-        ["activations per 10 min", _short(rates.mean_10min), "about 1, at most 2"],
-        ["10-min periods over 10, %", _short(100 * (rates.share_over_10 or 0)), "below 1"],
+        ["activations per hour", short(rates.per_hour), "about 6, at most 12"],
+        ["activations per 10 min", short(rates.mean_10min), "about 1, at most 2"],
+        ["10-min periods over 10, %", short(100 * (rates.share_over_10 or 0)), "below 1"],
         ["largest 10 min by clock / sliding", f"{rates.peak_10min} / {rates.peak_10min_sliding}", "at most 10"],
         *_flood_figures(analysis),
-        ["share of the 10 most frequent, %", _short(top), "1 to 5"],
+        ["share of the 10 most frequent, %", short(top), "1 to 5"],
         ["chattering alarms (3 in 60 s)", chatter, "none"],
         ["alarms with fleeting activations", len(analysis.fleeting), "none"],
         [
@@ -107,14 +111,14 @@ def told_kpis(analysis: Analysis) -> Answer:
     ]
     return _whole(
         analysis,
-        f"{_short(rates.per_hour)} activations per hour; {spread}",
+        f"{short(rates.per_hour)} activations per hour; {spread}",
         ["measure", "value", "target"],
         rows,
         rules,
     )
 
 
-def _short(value: float | None) -> float | None:
+def short(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
@@ -214,106 +218,6 @@ def _all_findings(analysis: Analysis) -> Listing:
     return f"{len(rows)} findings, all candidates for review", ["kind", "finding", "rows"], rows, []
 
 
-def flood_rows(analysis: Analysis, definition: str) -> Listing:
-    """Floods in time order."""
-    journal = analysis.journal
-    rows: list[Row] = []
-    for number, flood in enumerate(analysis.floods[definition], start=1):
-        first = int(journal.activations.alarm[flood.first])
-        if definition == DEFAULT:
-            first = analysis.first_outs[number - 1].alarm
-        start, end = (shown_time(journal, ms) for ms in (flood.start_ms, flood.end_ms))
-        rows.append([number, start, end, flood.alarms, flood.peak, name_told(analysis.name(first))])
-    share = analysis.time_in_flood_pct[definition]
-    headline = f"{len(rows)} floods by {definition}, {_short(share)} % of time, whole journal"
-    columns = ["flood", "start", "end", "alarms", "peak", "first out"]
-    return (
-        headline,
-        columns,
-        rows,
-        [f"{definition}: {DEFINITION_TEXTS[definition]}", "first out is order evidence, not a cause"],
-    )
-
-
-def family_rows(analysis: Analysis) -> Listing:
-    """Families, the largest first."""
-    if analysis.families is None:
-        return "fewer than two floods: no families", ["family"], [], []
-    rows: list[Row] = [
-        [
-            number,
-            len(family.floods),
-            name_told(analysis.name(family.first[0])),
-            " > ".join(told_to_the_model(analysis.name(alarm), 30) for alarm in family.order[:5]),
-            round(100 * family.order_share),
-            family.example + 1,
-        ]
-        for number, family in enumerate(analysis.families.families, start=1)
-    ]
-    headline = (
-        f"{len(rows)} families among {len(analysis.families.chosen)} of {analysis.families.total} floods ({DEFAULT})"
-    )
-    columns = ["family", "floods", "first alarm", "usual order", "follow it %", "example flood"]
-    return headline, columns, rows, ["floods alike in which alarms are active when; repeats within a minute count once"]
-
-
-def told_flood(analysis: Analysis, number: int) -> Answer:
-    """The order of one flood's alarms, its family, and the floods most like it."""
-    floods = analysis.floods[DEFAULT]
-    if number > len(floods):
-        raise BadRequestError(f"there is no flood {number}", hint=f"floods are numbered 1 to {len(floods)} ({DEFAULT})")
-    journal, flood = analysis.journal, floods[number - 1]
-    first, activations = analysis.first_outs[number - 1], analysis.journal.activations
-    sequence = flood_sequences(journal, [flood])[0]
-    rows: list[Row] = []
-    for alarm in list(dict.fromkeys(sequence.alarm.tolist()))[:15]:
-        at = int(sequence.time[np.argmax(sequence.alarm == alarm)])
-        count = int((activations.alarm[flood.first : flood.last] == alarm).sum())
-        rows.append([name_told(analysis.name(alarm)), round((at - flood.start_ms) / 1000, 3), count])
-    total = len(set(activations.alarm[flood.first : flood.last].tolist()))
-    lines = [journal.place_of_row(int(activations.row[place]))[1] for place in (flood.first, flood.last - 1)]
-    alike = ", ".join(f"flood {other} ({value:.2f})" for other, value in alike_floods(analysis, number - 1)) or "none"
-    return Answer(
-        log_id=journal.log_id,
-        headline=f"flood {number}: {flood.alarms} activations of {total} alarms "
-        f"from {shown_time(journal, flood.start_ms)}, peak {flood.peak}; "
-        f"first out {name_told(analysis.name(first.alarm))}",
-        columns=["alarm", "first after s", "times"],
-        rows=rows,
-        shown=len(rows),
-        total=total,
-        truncated=total > len(rows),
-        rules=[
-            _family_of(analysis, number - 1),
-            f"most alike in order (alignment, 1 is equal): {alike}",
-            f"{len(first.skipped)} everyday alarms were passed over for the first out; order is evidence, not a cause",
-        ],
-        evidence=f"rows {lines[0]} to {lines[1]} of the journal behind {journal.log_id}",
-    )
-
-
-def _family_of(analysis: Analysis, place: int) -> str:
-    found = analysis.families
-    if found is None or place not in found.chosen:
-        return "not among the floods sorted into families"
-    family = found.family_of[found.chosen.index(place)]
-    size = len(found.families[family].floods)
-    return f"family {family + 1} of {size} floods" if size > 1 else "not seen before: alone in its family"
-
-
-def alike_floods(analysis: Analysis, place: int) -> list[tuple[int, float]]:
-    """(flood number, similarity) of the five most alike; floods that cannot reach ALIKE are not aligned."""
-    floods = analysis.floods[DEFAULT]
-    near = range(max(0, place - MAX_COMPARED // 2), min(len(floods), place + MAX_COMPARED // 2))
-    sequences = flood_sequences(analysis.journal, [floods[i] for i in near])
-    alarms, me = len(analysis.journal.alarms), place - near.start
-    bounds = upper_bounds(sequences, alarms)[me]
-    others = [i for i in np.flatnonzero(bounds >= ALIKE).tolist() if i != me]
-    values = similarities(sequences[me], [sequences[i] for i in others], alarms)
-    ranked = sorted(zip(others, values.tolist(), strict=True), key=lambda pair: -pair[1])
-    return [(near.start + i + 1, value) for i, value in ranked[:5] if value >= ALIKE]
-
-
 def told_effect(analysis: Analysis, alarm: int | None, *, on_s: float, off_s: float, tie: Any) -> Answer:
     """What a delay would have done, both costs stated; nothing for an alarm that protects."""
     journal = analysis.journal
@@ -346,11 +250,11 @@ def told_comparison(before: Analysis, after: Analysis) -> Answer:
     """Two journals side by side, and the alarms whose rate changed most."""
     hours = [max(one.journal.hours, 1e-9) for one in (before, after)]
     rows: list[Row] = [
-        ["hours", *(_short(one.journal.hours) for one in (before, after))],
-        ["activations per hour", _short(before.rates.per_hour), _short(after.rates.per_hour)],
+        ["hours", *(short(one.journal.hours) for one in (before, after))],
+        ["activations per hour", short(before.rates.per_hour), short(after.rates.per_hour)],
         ["largest 10 min", before.rates.peak_10min, after.rates.peak_10min],
         [f"floods {DEFAULT}", len(before.floods[DEFAULT]), len(after.floods[DEFAULT])],
-        ["time in flood %", *(_short(one.time_in_flood_pct[DEFAULT]) for one in (before, after))],
+        ["time in flood %", *(short(one.time_in_flood_pct[DEFAULT]) for one in (before, after))],
         ["chattering alarms", *(sum(c.triggers > 0 for c in one.chattering) for one in (before, after))],
         ["stale, certain", before.stale.low, after.stale.low],
     ]
@@ -361,12 +265,10 @@ def told_comparison(before: Analysis, after: Analysis) -> Answer:
     names = sorted(
         set(per_hour[0]) | set(per_hour[1]), key=lambda n: -abs(per_hour[0].get(n, 0) - per_hour[1].get(n, 0))
     )
-    rows += [
-        [f"{name_told(name)} per hour", *(_short(rate.get(name, 0.0)) for rate in per_hour)] for name in names[:12]
-    ]
+    rows += [[f"{name_told(name)} per hour", *(short(rate.get(name, 0.0)) for rate in per_hour)] for name in names[:12]]
     return Answer(
         log_id=after.journal.log_id,
-        headline=f"{_short(before.rates.per_hour)} -> {_short(after.rates.per_hour)} activations per hour",
+        headline=f"{short(before.rates.per_hour)} -> {short(after.rates.per_hour)} activations per hour",
         columns=["measure", before.journal.log_id, after.journal.log_id],
         rows=rows,
         shown=len(rows),

@@ -39,7 +39,9 @@ def alarm_tools(settings: Settings) -> Sequence[ServedTool]:
         tool("show_kpis", "Show figures", "ISA-18.2 and EEMUA 191 figures with target and definition.", OfLog),
         tool("rank_alarms", "Rank alarms", "Worst alarms, pairs, or all findings with evidence.", RankAlarms),
         tool("list_floods", "List floods", "Alarm floods, or families of alike floods.", ListFloods),
-        tool("describe_flood", "Describe a flood", "Order of its alarms, its family, alike floods.", DescribeFlood),
+        tool(
+            "describe_flood", "Describe a flood", "Its alarms' order, family, alike floods; early name.", DescribeFlood
+        ),
         tool(
             "simulate_delays", "Simulate delays", "Replay the log with an on- or off-delay; both costs.", SimulateDelays
         ),
@@ -106,7 +108,7 @@ class _Desk:
         return _paged(asked.log_id, headline, columns, rows, asked, f"rank {asked.by}", rules)
 
     def list_floods(self, asked: ListFloods) -> Answer:
-        from factorylm_alarms.told import family_rows, flood_rows
+        from factorylm_alarms.told_floods import family_rows, flood_rows
 
         analysis = self.logs.get(asked.log_id)
         found = family_rows(analysis) if asked.families else flood_rows(analysis, asked.definition)
@@ -114,9 +116,12 @@ class _Desk:
         return _paged(asked.log_id, *found[:3], asked, question, found[3])
 
     def describe_flood(self, asked: DescribeFlood) -> Answer:
-        from factorylm_alarms.told import told_flood
+        from factorylm_alarms.told_floods import told_early, told_flood
 
-        return told_flood(self.logs.get(asked.log_id), asked.flood)
+        analysis = self.logs.get(asked.log_id)
+        if asked.first_s:
+            return told_early(analysis, asked.flood, first_s=asked.first_s)
+        return told_flood(analysis, asked.flood)
 
     def simulate_delays(self, asked: SimulateDelays) -> Answer:
         from factorylm_alarms.loaded import alarm_called

@@ -1,25 +1,23 @@
 """Text that comes from a plant: shown, capped and harmless, never obeyed.
 
-Control, bidirectional and zero-width characters become visible escapes; taking them out would hide the evidence.
+Control, bidirectional and zero-width characters become visible escapes, as everywhere in FactoryLM; taking them out
+would hide the evidence.
 """
 
 import hashlib
-import unicodedata
+
+from factorylm_skill.untrusted import told_to_the_model
 
 MAX_CELL = 300
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, limit: int = 80) -> str:
-    """The text with everything invisible made visible, at most `limit` characters of it."""
-    shown = "".join(_visible(letter) for letter in text[: limit + 1])
-    return shown if len(text) <= limit and len(shown) <= 2 * limit else shown[: limit - 1] + "…"
+    """The text with everything invisible made visible, at most `limit` characters of it.
 
-
-def _visible(letter: str) -> str:
-    if letter == " " or unicodedata.category(letter)[0] not in "CZ":
-        return letter
-    return f"<U+{ord(letter):04X}>"
+    The kit's rule without the kit, which brings mcp: a report needs no server.
+    """
+    return told_to_the_model(text, limit)
 
 
 def capped(text: str) -> str:

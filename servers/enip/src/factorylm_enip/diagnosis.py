@@ -50,14 +50,14 @@ class _Ladder:
 
     @property
     def _where(self) -> str:
-        return f"{self.session.route.host}:{self.session.route.port}"
+        return f"{self.session.endpoint.host}:{self.session.endpoint.port}"
 
     # -- the rungs ------------------------------------------------------------------------------
 
     def _name(self) -> None:
-        host = self.session.route.host
+        host = self.session.endpoint.host
         try:
-            found = socket.getaddrinfo(host, self.session.route.port, type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(host, self.session.endpoint.port, type=socket.SOCK_STREAM)
         except OSError as error:
             hint = "Check the spelling, or write the IP address in the device's url"
             self._failed("name", f"{host!r} cannot be resolved: {error.strerror or error}", hint)
@@ -69,7 +69,7 @@ class _Ladder:
         self._add("device", "passed", f"{who.vendor} {who.product} at {self._where}".strip())
 
     def _behind_the_route(self) -> None:
-        route = self.session.route.told
+        route = self.session.endpoint.told
         try:
             found = self.session.identity_at()
         except DeviceRefusedError as error:

@@ -6,7 +6,7 @@ from typing import Annotated
 from factorylm_schema import Device, PlantDialect, Tag
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from factorylm_enip.route import parse_route
+from factorylm_enip.endpoint import parse_url
 from factorylm_enip.wanted import wanted_of
 
 
@@ -53,7 +53,7 @@ def options_of(device: Device) -> DeviceOptions:
 
 def check_device(device: Device) -> None:
     """The url names host and slot."""
-    parse_route(device.url)
+    parse_url(device.url)
     options_of(device)
 
 

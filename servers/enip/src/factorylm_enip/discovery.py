@@ -9,7 +9,7 @@ from factorylm_skill.driver import BrowsePage
 from factorylm_skill.paging import page
 
 from factorylm_enip.cip import HEADER, Command
-from factorylm_enip.route import DEFAULT_PORT
+from factorylm_enip.endpoint import DEFAULT_PORT
 
 NETWORK = "network:"
 COLUMNS = ["address", "product", "vendor", "revision", "serial"]

@@ -28,11 +28,11 @@ from factorylm_enip.catalog import UploadUnfinishedError
 from factorylm_enip.diagnosis import diagnose
 from factorylm_enip.dialect import DeviceOptions, options_of
 from factorylm_enip.discovery import NETWORK, browse_network
+from factorylm_enip.endpoint import Endpoint, parse_url
 from factorylm_enip.identity import identity_of
 from factorylm_enip.line import Deadline
 from factorylm_enip.memory import Memory
 from factorylm_enip.reading import Batch
-from factorylm_enip.route import Route, parse_route
 from factorylm_enip.session import Session
 from factorylm_enip.writing import write
 
@@ -57,7 +57,7 @@ class EnipDriver:
 
     device: Device
     now: Callable[[], datetime] = _utc_now
-    _route: Route = field(init=False)
+    _endpoint: Endpoint = field(init=False)
     _options: DeviceOptions = field(init=False)
     _owner: OwnerThread = field(init=False)
     _deadline: Deadline = field(default_factory=Deadline)
@@ -65,7 +65,7 @@ class EnipDriver:
     _memory: Memory = field(default_factory=Memory)
 
     def __post_init__(self) -> None:
-        self._route = parse_route(self.device.url)
+        self._endpoint = parse_url(self.device.url)
         self._options = options_of(self.device)
         self._owner = OwnerThread(f"enip {self.device.name}")
 
@@ -144,7 +144,7 @@ class EnipDriver:
         return self._session
 
     def _new_session(self) -> Session:
-        return Session(self._route, self._deadline, connection_size=self._options.connection_size)
+        return Session(self._endpoint, self._deadline, connection_size=self._options.connection_size)
 
     def _drop(self) -> None:
         if self._session is not None:

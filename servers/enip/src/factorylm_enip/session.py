@@ -32,8 +32,8 @@ from pycomm3.packets.ethernetip import (
 
 from factorylm_enip import cip
 from factorylm_enip.cip import HEADER, Command, ObjectClass, Reply, Service, Status
+from factorylm_enip.endpoint import Endpoint
 from factorylm_enip.line import CheckedSocket, Deadline
-from factorylm_enip.route import Route
 
 _NO_CONTEXT = bytes(8)
 _SEQUENCE_AT, _SERVICE_AT = 44, 46
@@ -45,9 +45,9 @@ _MICRO800 = "2080"  # how their catalogue numbers begin
 class Session(CIPDriver):
     """Registered, routed and connected after `start`; one request at a time."""
 
-    def __init__(self, route: Route, deadline: Deadline, *, connection_size: int = 4000) -> None:
-        super().__init__(route.pycomm3_path)
-        self.route = route
+    def __init__(self, endpoint: Endpoint, deadline: Deadline, *, connection_size: int = 4000) -> None:
+        super().__init__(endpoint.pycomm3_path)
+        self.endpoint = endpoint
         self.deadline = deadline
         self.identity: dict[str, object] = {}
         self.batches = True  # Micro800 refuses the multiple service packet
@@ -84,7 +84,7 @@ class Session(CIPDriver):
 
     def dial(self) -> None:
         """The TCP connection."""
-        self._line.connect(self.route.host, self.route.port)
+        self._line.connect(self.endpoint.host, self.endpoint.port)
 
     def register(self) -> None:
         """The encapsulation session."""
@@ -133,7 +133,7 @@ class Session(CIPDriver):
             why = self.refusal.told if self.refusal else str(error)
             raise NotConnectedError(
                 f"the controller refused a message connection: {why}",
-                hint=f"Check the slot in the url ({self.route.told}) and how many clients are connected",
+                hint=f"Check the slot in the url ({self.endpoint.told}) and how many clients are connected",
             ) from error
 
     def finish(self) -> None:

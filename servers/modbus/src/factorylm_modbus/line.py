@@ -209,6 +209,12 @@ class Line(asyncio.Protocol):
                 "the time for this call was used up before every question was answered",
                 hint="Ask for fewer tags at once, or raise the device's timeout_s",
             )
+        together = len(self._asked)
+        if together > 1:
+            return DeviceTimeoutError(
+                f"no answer within {waited_s:.2g} s to {together} questions asked together",
+                hint="Many devices answer only one question at a time: set max_in_flight = 1",
+            )
         return DeviceTimeoutError(
             f"no answer within {waited_s:.2g} s",
             hint="Check the unit id and that the device is on; diagnose shows how far the connection gets",

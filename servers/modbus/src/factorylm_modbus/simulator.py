@@ -15,6 +15,7 @@ from typing import cast
 
 from factorylm_skill.faults import FaultKind
 from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_connection import HOST, listening, misbehave
 from factorylm_skill.simulated_pump import Pump, pump_plant
 from factorylm_skill.simulation import Simulation
 
@@ -24,8 +25,7 @@ from factorylm_modbus.pump_station import pump_station
 from factorylm_modbus.simulated_device import SimulatedDevice
 from factorylm_modbus.simulated_process import laid_out
 
-HOST = "127.0.0.1"
-_TRICKLE_S = 0.002
+_TURN_S = 0.002  # a serial device takes between two answers
 _GATEWAY_SILENT = 11  # what a TCP gateway answers for a unit that is not there
 
 
@@ -63,14 +63,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve `device` on 127.0.0.1; gives the port."""
     bus = _Bus(device, link.is_rtu)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(bus), HOST, port, ssl=tls)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for connection in list(bus.connected):
-            connection.transport.abort()
-        await server.wait_closed()
+    async with listening(lambda: _Connection(bus), bus.connected, port=port, tls=tls) as bound:
+        yield bound
 
 
 class _Connection(asyncio.Protocol):
@@ -122,35 +116,18 @@ class _Connection(asyncio.Protocol):
         device.requests += 1
         if not device.hears(unit, question):
             if unit not in device.units and not self._bus.is_rtu:
-                self._send(self._framed(number, unit, bytes((question[0] | 0x80, _GATEWAY_SILENT))))
+                self.send(self._framed(number, unit, bytes((question[0] | 0x80, _GATEWAY_SILENT))))
             return
         fault = device.faults.take(writing=question[0] in (5, 6, 15, 16, 22))
         if fault is FaultKind.REFUSE:
-            self._send(self._framed(number, unit, bytes((question[0] | 0x80, device.refusal))))
+            self.send(self._framed(number, unit, bytes((question[0] | 0x80, device.refusal))))
             return
         answer = device.answer(question)
         if fault is None:
-            self._send(self._framed(number, unit, answer))
+            self.send(self._framed(number, unit, answer))
         else:
-            self._misbehave(fault, number, unit, answer)
-
-    def _misbehave(self, fault: FaultKind, number: bytes, unit: int, answer: bytes) -> None:
-        right = self._framed(number, unit, answer)
-        faults = self._bus.device.faults
-        if fault is FaultKind.DELAY:
-            self._later(faults.delay_s, right)
-        elif fault is FaultKind.LATE:
-            self._later(faults.late_s, right)
-        elif fault is FaultKind.TRICKLE:
-            for at in range(len(right)):
-                self._later(_TRICKLE_S * at, right[at : at + 1])
-        elif fault is FaultKind.TRUNCATED:
-            self._send(right[: len(right) // 2])
-            self.transport.close()
-        elif fault is FaultKind.DISCONNECT:
-            self.transport.abort()
-        elif fault is not FaultKind.DROP:
-            self._send(self._lie(fault, number, unit, answer))
+            right = self._framed(number, unit, answer)
+            misbehave(self, fault, device.faults, right, lambda kind: self._lie(kind, number, unit, answer))
 
     def _lie(self, fault: FaultKind, number: bytes, unit: int, answer: bytes) -> bytes:
         if fault is FaultKind.GARBAGE:
@@ -164,16 +141,16 @@ class _Connection(asyncio.Protocol):
             return self._framed(number, unit, bytes((answer[0] ^ 7,)) + answer[1:])
         return self._framed(number, unit, _resized(answer, -1 if fault is FaultKind.SHORT else 1))
 
-    def _later(self, delay_s: float, data: bytes) -> None:
+    def send_later(self, delay_s: float, data: bytes) -> None:
         loop = asyncio.get_running_loop()
         self._bus.busy_until = max(self._bus.busy_until, loop.time() + delay_s)
         loop.call_later(delay_s, self._put, data)
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """At once; a serial device first finishes the answer before."""
         loop = asyncio.get_running_loop()
         if self._bus.is_rtu and self._bus.busy_until > loop.time():
-            self._bus.busy_until += _TRICKLE_S
+            self._bus.busy_until += _TURN_S
             loop.call_at(self._bus.busy_until, self._put, data)
         else:
             self._put(data)

@@ -61,7 +61,7 @@ async def list_alarms(session: Session, limit: int) -> AlarmList:
             raise RefusedError(made.StatusCode.value, "Watching the server's events")
         complete = await _refresh(session, subscription.id)
         try:
-            async with asyncio.timeout(session.access.timeout_s / 2):
+            async with asyncio.timeout(session.endpoint.timeout_s / 2):
                 await _gather(subscription, standing)
         except TimeoutError:
             complete = False

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from factorylm_schema import Device, DeviceError, Diagnosis, Identity, Rung
 
-from factorylm_opcua.access import Access
 from factorylm_opcua.address import parse
 from factorylm_opcua.certificates import fingerprint, subject_of
+from factorylm_opcua.endpoint import Endpoint
 from factorylm_opcua.failures import Progress, Step
 from factorylm_opcua.identity import read_identity
-from factorylm_opcua.library import Endpoint
+from factorylm_opcua.library import EndpointDescription
 from factorylm_opcua.reading import read_tags
 from factorylm_opcua.security import (
     choose_endpoint,
@@ -41,9 +41,9 @@ class _NoFurtherError(Exception):
     """A rung failed on which all others stand."""
 
 
-async def climb(device: Device, access: Access, pinned: Mapping[int, str]) -> Diagnosis:
+async def climb(device: Device, endpoint: Endpoint, pinned: Mapping[int, str]) -> Diagnosis:
     """As far as one gets; never raises for a server that is down."""
-    ladder = _Ladder(device, access, pinned)
+    ladder = _Ladder(device, endpoint, pinned)
     try:
         await ladder.climb()
     except _NoFurtherError:
@@ -57,7 +57,7 @@ async def climb(device: Device, access: Access, pinned: Mapping[int, str]) -> Di
 @dataclass
 class _Ladder:
     device: Device
-    access: Access
+    endpoint: Endpoint
     pinned: Mapping[int, str]
     rungs: list[Rung] = field(default_factory=list)
     identity: Identity | None = None
@@ -66,9 +66,9 @@ class _Ladder:
     async def climb(self) -> None:
         await self._name()
         offer = await self._endpoints()
-        endpoint = self._chosen(offer)
+        description = self._chosen(offer)
         self._clock(offer)
-        self._certificates(endpoint)
+        self._certificates(description)
         session = await self._session()
         self._namespaces(session)
         await self._state(session)
@@ -77,10 +77,10 @@ class _Ladder:
     # -- before anybody has signed in -----------------------------------------------------------
 
     async def _name(self) -> None:
-        parts = urlsplit(self.access.full_url)
+        parts = urlsplit(self.endpoint.full_url)
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.access.timeout_s):
+            async with asyncio.timeout(self.endpoint.timeout_s):
                 found = await loop.getaddrinfo(parts.hostname, parts.port, type=socket.SOCK_STREAM)
         except OSError as error:  # TimeoutError is one
             self._failed(
@@ -91,29 +91,29 @@ class _Ladder:
     async def _endpoints(self) -> Offer:
         progress = Progress()
         try:
-            async with asyncio.timeout(self.access.timeout_s):
-                offer = await ask_endpoints(self.access, progress)
+            async with asyncio.timeout(self.endpoint.timeout_s):
+                offer = await ask_endpoints(self.endpoint, progress)
         except (DeviceError, TimeoutError) as error:
             self._climbed((Step.CONNECT, Step.HELLO), progress.step)
             self._refused(progress.step, error)
         self._climbed((Step.CONNECT, Step.HELLO), Step.ENDPOINTS)
         return offer
 
-    def _chosen(self, offer: Offer) -> Endpoint:
+    def _chosen(self, offer: Offer) -> EndpointDescription:
         offered = "; ".join(security_texts(offer.endpoints)) or "nothing"
         try:
-            endpoint = choose_endpoint(offer.endpoints, self.access)
+            description = choose_endpoint(offer.endpoints, self.endpoint)
         except DeviceError as error:
             self._failed("endpoints", f"{error.message}; it offers: {offered}", error.hint)
-        tokens = [_SIGN_INS.get(int(token.TokenType), "other") for token in endpoint.UserIdentityTokens or []]
+        tokens = [_SIGN_INS.get(int(token.TokenType), "other") for token in description.UserIdentityTokens or []]
         evidence = (
-            f"offers {offered}; taken: {self.access.security_text}; sign-in by {', '.join(dict.fromkeys(tokens))}"
+            f"offers {offered}; taken: {self.endpoint.security_text}; sign-in by {', '.join(dict.fromkeys(tokens))}"
         )
-        host = urlsplit(endpoint.EndpointUrl or "").hostname
-        if host != urlsplit(self.access.url).hostname:
+        host = urlsplit(description.EndpointUrl or "").hostname
+        if host != urlsplit(self.endpoint.url).hostname:
             evidence += f". It calls itself {host}; the address of the plant file is used all the same"
         self._passed("endpoints", evidence)
-        return endpoint
+        return description
 
     def _clock(self, offer: Offer) -> None:
         if offer.server_time is None:
@@ -129,31 +129,31 @@ class _Ladder:
         else:
             self._passed("clock", evidence)
 
-    def _certificates(self, endpoint: Endpoint) -> None:
-        if not self.access.secured:
+    def _certificates(self, description: EndpointDescription) -> None:
+        if not self.endpoint.secured:
             note = "security is none: nothing is signed or encrypted, and anybody on the network can read and alter it"
             self._skipped(Step.TRUST.value, note)
             return
-        self._server_certificate(endpoint)
+        self._server_certificate(description)
         try:
-            own = own_identification(self.access, datetime.now(UTC))
+            own = own_identification(self.endpoint, datetime.now(UTC))
         except DeviceError as error:
             self._refused(Step.OWN, error)
-        file = pki_of(self.access).certificate_file
+        file = pki_of(self.endpoint).certificate_file
         self._passed(
             Step.OWN.value, f"{own.application_uri}, valid until {own.certificate.not_valid_after_utc:%Y-%m-%d}: {file}"
         )
 
-    def _server_certificate(self, endpoint: Endpoint) -> None:
-        der = server_certificate(endpoint)
+    def _server_certificate(self, description: EndpointDescription) -> None:
+        der = server_certificate(description)
         said = "none"
         if der:
             certificate = x509.load_der_x509_certificate(der)
             until = certificate.not_valid_after_utc
             said = f"{subject_of(certificate)}, valid until {until:%Y-%m-%d}, SHA-256 {fingerprint(der)}"
-        wrong = judge_server(endpoint, self.access, datetime.now(UTC))
+        wrong = judge_server(description, self.endpoint, datetime.now(UTC))
         if wrong:
-            step = f"The operator compares it with the server's own and runs: factorylm-opcua trust {self.access.url}"
+            step = f"The operator compares it with the server's own and runs: factorylm-opcua trust {self.endpoint.url}"
             self._failed(Step.TRUST.value, f"{said}: {wrong}", step)
         self._passed(Step.TRUST.value, f"{said}: trusted")
 
@@ -162,7 +162,7 @@ class _Ladder:
     async def _session(self) -> Session:
         progress = Progress()
         try:
-            self.session = await open_session(self.access, pinned=self.pinned, progress=progress)
+            self.session = await open_session(self.endpoint, pinned=self.pinned, progress=progress)
         except DeviceError as error:
             self._climbed(_OPENING, progress.step)
             self._refused(progress.step, error)
@@ -230,22 +230,22 @@ class _Ladder:
 
     def _said(self, step: Step) -> str:
         return {
-            Step.CONNECT: f"TCP connection to {self.access.place}",
+            Step.CONNECT: f"TCP connection to {self.endpoint.place}",
             Step.HELLO: "answers as an OPC UA server",
-            Step.CHANNEL: self.access.security_text,
+            Step.CHANNEL: self.endpoint.security_text,
             Step.SESSION: "opened",
             Step.SIGN_IN: self._sign_in(),
         }[step]
 
     def _sign_in(self) -> str:
-        if self.access.user_env:
-            return f"accepted the user of {self.access.user_env}"
-        return "accepted the user's certificate" if self.access.user_certificate else "accepted without a user"
+        if self.endpoint.user_env:
+            return f"accepted the user of {self.endpoint.user_env}"
+        return "accepted the user's certificate" if self.endpoint.user_certificate else "accepted without a user"
 
     def _refused(self, step: Step, error: Exception) -> NoReturn:
         if isinstance(error, DeviceError):
             self._failed(step.value, error.message, error.hint)
-        self._failed(step.value, f"no answer in {self.access.timeout_s:g} s", "Raise timeout_s, or check the network")
+        self._failed(step.value, f"no answer in {self.endpoint.timeout_s:g} s", "Raise timeout_s, or check the network")
 
     def _passed(self, name: str, evidence: str) -> None:
         self.rungs.append(Rung(name=name, outcome="passed", evidence=evidence))

@@ -25,7 +25,7 @@ from factorylm_schema import (
 )
 from factorylm_skill.driver import BrowsePage, before_sending
 
-from factorylm_opcua.access import Access, access_of
+from factorylm_opcua.endpoint import Endpoint, endpoint_of
 
 if TYPE_CHECKING:
     from factorylm_opcua.alarms import AlarmList
@@ -49,14 +49,14 @@ class OpcuaDriver:
     """One server. `pinned` holds which URI a namespace number meant when it was first seen."""
 
     device: Device
-    access: Access = field(init=False)
+    endpoint: Endpoint = field(init=False)
     pinned: dict[int, str] = field(default_factory=dict)
     _session: "Session | None" = None
     _loaded: bool = False
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
-        self.access = access_of(self.device)
+        self.endpoint = endpoint_of(self.device)
 
     async def identify(self) -> Identity:
         """Product, version and state as the server tells them."""
@@ -96,7 +96,7 @@ class OpcuaDriver:
         from factorylm_opcua.diagnosis import climb
 
         await self.close()  # a server has few sessions
-        return await climb(self.device, self.access, self.pinned)
+        return await climb(self.device, self.endpoint, self.pinned)
 
     async def sample(self, tags: Sequence[Tag], interval_s: float) -> AsyncIterator[list[Reading]]:
         """Changes as the server reports them, by a subscription that ends with the iterator."""
@@ -144,7 +144,7 @@ class OpcuaDriver:
         async with self._opening:
             if self._session is None or not self._session.is_open:
                 self.drop()
-                self._session = await open_session(self.access, pinned=self.pinned)
+                self._session = await open_session(self.endpoint, pinned=self.pinned)
                 self._pin(self._session.namespaces)
             return self._session
 
@@ -154,13 +154,13 @@ class OpcuaDriver:
         Only for what changes nothing. All of it ends within `budget_s` (the device's timeout and a little more,
         so that a single request that is not answered says so itself).
         """
-        budget_s = budget_s or self.access.timeout_s + _LITTLE_S
+        budget_s = budget_s or self.endpoint.timeout_s + _LITTLE_S
         try:
             async with asyncio.timeout(budget_s):
                 return await self._twice(job)
         except TimeoutError:
             raise DeviceTimeoutError(
-                f"{self.access.place} took longer than {budget_s:g} s",
+                f"{self.endpoint.place} took longer than {budget_s:g} s",
                 hint="The server may be busy: raise timeout_s, or ask for less at once",
             ) from None
 

@@ -20,7 +20,7 @@ ua_binary: Any = _ua_binary
 StatusCodeError: Any = _uaerrors.UaStatusCodeError
 
 NodeId: TypeAlias = Any
-Endpoint: TypeAlias = Any
+EndpointDescription: TypeAlias = Any
 TokenPolicy: TypeAlias = Any
 ReadParameters: TypeAlias = Any
 

@@ -62,7 +62,7 @@ def _changes(news: Sequence[Any], session: Session) -> list[Any]:
             changes += part.MonitoredItems or []
         elif isinstance(part, ua.StatusChangeNotification):
             said, hint = words(part.Status.value)
-            raise NotConnectedError(f"{session.access.place} ended the subscription: {said}", hint=hint)
+            raise NotConnectedError(f"{session.endpoint.place} ended the subscription: {said}", hint=hint)
     return changes
 
 

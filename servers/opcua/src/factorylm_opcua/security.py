@@ -7,7 +7,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from factorylm_schema import DeviceRefusedError, NotConnectedError, Quality
 
-from factorylm_opcua.access import Access
 from factorylm_opcua.certificates import (
     Identification,
     Pki,
@@ -17,7 +16,8 @@ from factorylm_opcua.certificates import (
     judge_trust,
     judge_validity,
 )
-from factorylm_opcua.library import Endpoint, TokenPolicy, security_policies, ua
+from factorylm_opcua.endpoint import Endpoint
+from factorylm_opcua.library import EndpointDescription, TokenPolicy, security_policies, ua
 
 POLICIES = {
     "Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
@@ -31,61 +31,61 @@ NO_SECURITY = security_policies.SecurityPolicyNone.URI
 _WITHDRAWN = ("#Basic128Rsa15", "#Basic256")
 
 
-def choose_endpoint(offered: list[Endpoint], access: Access) -> Endpoint:
+def choose_endpoint(offered: list[EndpointDescription], endpoint: Endpoint) -> EndpointDescription:
     """The offered endpoint with exactly the security the plant file asks for: never a weaker one."""
-    uri = POLICIES[access.policy].URI if access.secured else NO_SECURITY
-    mode = MODES[access.mode] if access.secured else ua.MessageSecurityMode.None_
+    uri = POLICIES[endpoint.policy].URI if endpoint.secured else NO_SECURITY
+    mode = MODES[endpoint.mode] if endpoint.secured else ua.MessageSecurityMode.None_
     fitting = [
-        endpoint
-        for endpoint in offered
-        if endpoint.SecurityPolicyUri == uri
-        and endpoint.SecurityMode == mode
-        and (endpoint.EndpointUrl or "").startswith("opc.tcp://")
+        description
+        for description in offered
+        if description.SecurityPolicyUri == uri
+        and description.SecurityMode == mode
+        and (description.EndpointUrl or "").startswith("opc.tcp://")
     ]
     if not fitting:
         raise DeviceRefusedError(
-            f"{access.place} does not offer {access.security_text}",
+            f"{endpoint.place} does not offer {endpoint.security_text}",
             hint="Set security and mode to what it offers: " + ("; ".join(security_texts(offered)) or "nothing"),
             quality=Quality.BadConfigurationError,
         )
-    return max(fitting, key=lambda endpoint: endpoint.SecurityLevel)
+    return max(fitting, key=lambda description: description.SecurityLevel)
 
 
-def security_texts(offered: list[Endpoint]) -> list[str]:
+def security_texts(offered: list[EndpointDescription]) -> list[str]:
     """Each offered security once, as the plant file writes it."""
     texts = []
-    for endpoint in offered:
-        policy = (endpoint.SecurityPolicyUri or "").rpartition("#")[2]
-        mode = {mode: name for name, mode in MODES.items()}.get(endpoint.SecurityMode)
+    for description in offered:
+        policy = (description.SecurityPolicyUri or "").rpartition("#")[2]
+        mode = {mode: name for name, mode in MODES.items()}.get(description.SecurityMode)
         texts.append(f"{policy}, {mode}" if mode else "none")
     return list(dict.fromkeys(texts))
 
 
-def server_certificate(endpoint: Endpoint) -> bytes:
+def server_certificate(description: EndpointDescription) -> bytes:
     """The first certificate of the endpoint's chain; empty where it has none."""
-    chain = endpoint.ServerCertificate or b""
+    chain = description.ServerCertificate or b""
     # servers may send the whole chain; a DER SEQUENCE of this size says its length in bytes 2 and 3
     return chain[: int.from_bytes(chain[2:4], "big") + 4]
 
 
-def pki_of(access: Access) -> Pki:
+def pki_of(endpoint: Endpoint) -> Pki:
     """The certificate folder of this device."""
-    return Pki(access.pki_folder or default_folder())
+    return Pki(endpoint.pki_folder or default_folder())
 
 
-def judge_server(endpoint: Endpoint, access: Access, now: datetime) -> str:
+def judge_server(description: EndpointDescription, endpoint: Endpoint, now: datetime) -> str:
     """Why this server may not be spoken to; empty when the operator trusts it."""
-    der = server_certificate(endpoint)
+    der = server_certificate(description)
     if not der:
         return "it has none"
     try:
         certificate = x509.load_der_x509_certificate(der)
-        trusted = pki_of(access).trusted()
+        trusted = pki_of(endpoint).trusted()
     except ValueError as error:
         return f"it cannot be judged: {error}"
     if not judge_trust(certificate, trusted):
         return f"nobody here has trusted it yet (SHA-256 {fingerprint(der)})"
-    return judge_validity(certificate, now) or judge_application(certificate, endpoint.Server.ApplicationUri or "")
+    return judge_validity(certificate, now) or judge_application(certificate, description.Server.ApplicationUri or "")
 
 
 def user_token_fault(policy: TokenPolicy, mode: Any, endpoint_uri: str) -> str:
@@ -103,23 +103,23 @@ def user_token_fault(policy: TokenPolicy, mode: Any, endpoint_uri: str) -> str:
     return ""
 
 
-def trusted_certificate(endpoint: Endpoint, access: Access, now: datetime) -> x509.Certificate:
+def trusted_certificate(description: EndpointDescription, endpoint: Endpoint, now: datetime) -> x509.Certificate:
     """The server's certificate, when the operator trusts it; raises DeviceRefusedError otherwise."""
-    wrong = judge_server(endpoint, access, now)
+    wrong = judge_server(description, endpoint, now)
     if wrong:
         raise DeviceRefusedError(
-            f"the certificate of {access.place} is not accepted: {wrong}",
-            hint=f"The operator compares it with the server's and runs: factorylm-opcua trust {access.url}",
+            f"the certificate of {endpoint.place} is not accepted: {wrong}",
+            hint=f"The operator compares it with the server's and runs: factorylm-opcua trust {endpoint.url}",
             quality=Quality.BadConfigurationError,
         )
-    return x509.load_der_x509_certificate(server_certificate(endpoint))
+    return x509.load_der_x509_certificate(server_certificate(description))
 
 
-def own_identification(access: Access, now: datetime) -> Identification:
+def own_identification(endpoint: Endpoint, now: datetime) -> Identification:
     """Our certificate, made when there is none; raises DeviceRefusedError when it cannot be used."""
-    pki = pki_of(access)
+    pki = pki_of(endpoint)
     try:
-        own = pki.own(access.application_uri)
+        own = pki.own(endpoint.application_uri)
         fault = judge_validity(own.certificate, now)
     except (OSError, ValueError) as error:
         raise _own_unusable(pki, str(error)) from error
@@ -136,13 +136,13 @@ def _own_unusable(pki: Pki, fault: str) -> DeviceRefusedError:
     )
 
 
-def user_pair(access: Access) -> tuple[x509.Certificate, Any]:
-    assert access.user_certificate is not None
-    assert access.user_private_key is not None
+def user_pair(endpoint: Endpoint) -> tuple[x509.Certificate, Any]:
+    assert endpoint.user_certificate is not None
+    assert endpoint.user_private_key is not None
     try:
-        data = access.user_certificate.read_bytes()
+        data = endpoint.user_certificate.read_bytes()
         load = x509.load_pem_x509_certificate if data.startswith(b"-----") else x509.load_der_x509_certificate
-        return load(data), load_pem_private_key(access.user_private_key.read_bytes(), password=None)
+        return load(data), load_pem_private_key(endpoint.user_private_key.read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as error:
         raise NotConnectedError(
             f"the user's certificate or key cannot be read: {error}",

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 
 from factorylm_schema import BadReplyError, DeviceRefusedError, NotConnectedError, Quality
 
-from factorylm_opcua.access import Access
 from factorylm_opcua.address import NodeAddress
 from factorylm_opcua.datavalue import READ_RESPONSE, MalformedReplyError, Sample, decode_reply
+from factorylm_opcua.endpoint import Endpoint
 from factorylm_opcua.failures import Progress, RefusedError, Step, told
-from factorylm_opcua.library import Client, Endpoint, NodeId, ReadParameters, ua, ua_binary
+from factorylm_opcua.library import Client, EndpointDescription, NodeId, ReadParameters, ua, ua_binary
 from factorylm_opcua.nodes import to_address, to_node_id
 from factorylm_opcua.plan import UNSTATED, Limits
 from factorylm_opcua.security import (
@@ -46,7 +46,7 @@ _LIMIT_NODES = {
 class Offer:
     """What a server says before anybody has signed in."""
 
-    endpoints: list[Endpoint]
+    endpoints: list[EndpointDescription]
     server_time: datetime | None
 
 
@@ -59,7 +59,7 @@ class Session:
     """
 
     client: Any
-    access: Access
+    endpoint: Endpoint
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     pinned: Mapping[int, str] = field(default_factory=dict)
     namespaces: list[str] = field(default_factory=list)
@@ -108,13 +108,13 @@ class Session:
     async def _exchange(self, request: Any, timeout_s: float | None) -> Any:
         protocol = self.client.uaclient.protocol
         if protocol is None:
-            raise NotConnectedError(f"the connection to {self.access.place} is closed", hint="Try again")
+            raise NotConnectedError(f"the connection to {self.endpoint.place} is closed", hint="Try again")
         try:
             await self._renew()
-            return await protocol.send_request(request, timeout_s or self.access.timeout_s)
+            return await protocol.send_request(request, timeout_s or self.endpoint.timeout_s)
         except Exception as error:  # asyncua raises whatever happens below it
             raise told(
-                error, Step.SERVICE, self.access.place, doing=_name(request), distrusted=self.distrusted
+                error, Step.SERVICE, self.endpoint.place, doing=_name(request), distrusted=self.distrusted
             ) from error
 
     async def _renew(self) -> None:
@@ -132,7 +132,7 @@ class Session:
     def misfit(self, why: str) -> BadReplyError:
         """The error for an answer that does not fit its question."""
         return BadReplyError(
-            f"the answer of {self.access.place} was thrown away: {why}",
+            f"the answer of {self.endpoint.place} was thrown away: {why}",
             hint="Try again; if it stays so, look for a second program or a proxy on the line",
         )
 
@@ -180,7 +180,7 @@ class Session:
                     await self.client.close_session()
                     await self.client.close_secure_channel()
         except Exception:
-            logging.getLogger("factorylm").debug("closing %s", self.access.place, exc_info=True)
+            logging.getLogger("factorylm").debug("closing %s", self.endpoint.place, exc_info=True)
         finally:
             self.drop()
 
@@ -217,16 +217,16 @@ class Session:
 
 
 async def open_session(
-    access: Access, *, pinned: Mapping[int, str] | None = None, progress: Progress | None = None
+    endpoint: Endpoint, *, pinned: Mapping[int, str] | None = None, progress: Progress | None = None
 ) -> Session:
     """Connect, secure, sign in, and learn namespaces and limits, all within the device's timeout."""
     progress = progress or Progress()
-    session = Session(client=_client(access), access=access, pinned=pinned or {})
+    session = Session(client=_client(endpoint), endpoint=endpoint, pinned=pinned or {})
     try:
-        async with asyncio.timeout(access.timeout_s):
-            if access.secured:
-                offer = await ask_endpoints(access, progress)
-                _secure(session, choose_endpoint(offer.endpoints, access), progress)
+        async with asyncio.timeout(endpoint.timeout_s):
+            if endpoint.secured:
+                offer = await ask_endpoints(endpoint, progress)
+                _secure(session, choose_endpoint(offer.endpoints, endpoint), progress)
             await _connected(session, progress)
             progress.step = Step.SESSION
             await session.client.create_session()
@@ -238,34 +238,34 @@ async def open_session(
         session.drop()
         if isinstance(error, asyncio.CancelledError):
             raise
-        raise told(error, progress.step, access.place, distrusted=session.distrusted) from error
+        raise told(error, progress.step, endpoint.place, distrusted=session.distrusted) from error
     return session
 
 
-async def ask_endpoints(access: Access, progress: Progress) -> Offer:
+async def ask_endpoints(endpoint: Endpoint, progress: Progress) -> Offer:
     """What the server offers, asked over a channel of its own without security."""
-    session = Session(client=_client(access), access=access)
+    session = Session(client=_client(endpoint), endpoint=endpoint)
     try:
         await _connected(session, progress)
         progress.step = Step.ENDPOINTS
         request = ua.GetEndpointsRequest()
-        request.Parameters.EndpointUrl = access.full_url
+        request.Parameters.EndpointUrl = endpoint.full_url
         reply = await session.call(request, ua.GetEndpointsResponse)
         await session.client.close_secure_channel()
     except Exception as error:
-        raise told(error, progress.step, access.place, distrusted=session.distrusted) from error
+        raise told(error, progress.step, endpoint.place, distrusted=session.distrusted) from error
     finally:
         session.drop()
     return Offer(reply.Endpoints or [], _aware(reply.ResponseHeader.Timestamp))
 
 
-def _client(access: Access) -> Any:
-    client = Client(access.full_url, timeout=access.timeout_s)
+def _client(endpoint: Endpoint) -> Any:
+    client = Client(endpoint.full_url, timeout=endpoint.timeout_s)
     client.name = client.description = "FactoryLM"
     client.product_uri = "urn:factorylm:opcua"
     # a server has few sessions: one that was left without a word is free again after two minutes
     client.session_timeout = 120_000
-    client.application_uri = access.application_uri or "urn:factorylm:opcua"
+    client.application_uri = endpoint.application_uri or "urn:factorylm:opcua"
     return client
 
 
@@ -279,21 +279,21 @@ async def _connected(session: Session, progress: Progress) -> None:
     await session.client.open_secure_channel()
 
 
-def _secure(session: Session, endpoint: Endpoint, progress: Progress) -> None:
-    access, client = session.access, session.client
+def _secure(session: Session, description: EndpointDescription, progress: Progress) -> None:
+    endpoint, client = session.endpoint, session.client
     progress.step = Step.TRUST
-    certificate = trusted_certificate(endpoint, access, datetime.now(UTC))
+    certificate = trusted_certificate(description, endpoint, datetime.now(UTC))
     progress.step = Step.OWN
-    own = own_identification(access, datetime.now(UTC))
+    own = own_identification(endpoint, datetime.now(UTC))
     client.application_uri = own.application_uri
-    policy = POLICIES[access.policy](certificate, own.certificate, own.key, MODES[access.mode])
+    policy = POLICIES[endpoint.policy](certificate, own.certificate, own.key, MODES[endpoint.mode])
     client.security_policy = policy
     client.uaclient.set_security(policy)
 
 
 async def _sign_in(session: Session) -> None:
-    client, access = session.client, session.access
-    user = access.user()
+    client, endpoint = session.client, session.endpoint
+    user = endpoint.user()
     if user:
         policy = client.server_policy(ua.UserTokenType.UserName)
         fault = user_token_fault(policy, client.security_policy.Mode, client.security_policy.URI)
@@ -304,8 +304,8 @@ async def _sign_in(session: Session) -> None:
                 quality=Quality.BadConfigurationError,
             )
         await client.activate_session(username=user[0], password=user[1])
-    elif access.user_certificate and access.user_private_key:
-        client.user_certificate, client.user_private_key = user_pair(access)
+    elif endpoint.user_certificate and endpoint.user_private_key:
+        client.user_certificate, client.user_private_key = user_pair(endpoint)
         await client.activate_session(certificate=client.user_certificate)
     else:
         await client.activate_session()
@@ -317,10 +317,10 @@ async def _learn(session: Session) -> None:
     samples = await session.read(read_parameters(ua.NodeId(number) for number in wanted))
     uris = samples[0].value
     if samples[0].status >> 30 or not isinstance(uris, list):
-        raise BadReplyError(f"{session.access.place} does not list its namespaces", hint="Run diagnose")
+        raise BadReplyError(f"{session.endpoint.place} does not list its namespaces", hint="Run diagnose")
     session.namespaces = [str(uri) for uri in uris]
     stated = {name: _stated(sample) for name, sample in zip(_LIMIT_NODES, samples[1:], strict=True)}
-    most = session.access.max_nodes_per_read
+    most = session.endpoint.max_nodes_per_read
     if most:
         stated["read"] = min(stated["read"], most)
     session.limits = Limits(**stated)

@@ -47,7 +47,7 @@ class Subscription:
         while True:
             request = ua.PublishRequest()
             request.Parameters.SubscriptionAcknowledgements = acknowledged
-            timeout_s = self.quiet_s + self.session.access.timeout_s
+            timeout_s = self.quiet_s + self.session.endpoint.timeout_s
             reply = await self.session.call(request, ua.PublishResponse, timeout_s=timeout_s)
             message = reply.Parameters.NotificationMessage
             news = message.NotificationData or []

@@ -47,9 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _trust(options: argparse.Namespace) -> int:
-    from factorylm_opcua.access import access_of
     from factorylm_opcua.certificates import fingerprint
     from factorylm_opcua.dialect import check_device
+    from factorylm_opcua.endpoint import endpoint_of
     from factorylm_opcua.security import pki_of
 
     if "://" not in options.url:
@@ -57,9 +57,9 @@ def _trust(options: argparse.Namespace) -> int:
     folder = {"pki": str(options.pki.absolute())} if options.pki else {}
     device = Device(name="server", url=options.url, timeout_s=5, options=folder)
     check_device(device)
-    access = access_of(device)
-    der, application = asyncio.run(_certificate(access))
-    pki = pki_of(access)
+    endpoint = endpoint_of(device)
+    der, application = asyncio.run(_certificate(endpoint))
+    pki = pki_of(endpoint)
     shown = _shown(der, application, fingerprint(der))
     _print(shown, as_json=options.json)
     if options.show:
@@ -73,20 +73,24 @@ def _trust(options: argparse.Namespace) -> int:
     return DONE
 
 
-async def _certificate(access: Any) -> tuple[bytes, str]:
+async def _certificate(endpoint: Any) -> tuple[bytes, str]:
     from factorylm_opcua.failures import Progress
     from factorylm_opcua.security import server_certificate
     from factorylm_opcua.session import ask_endpoints
 
-    offer = await ask_endpoints(access, Progress())
-    found = {server_certificate(endpoint): endpoint.Server.ApplicationUri or "" for endpoint in offer.endpoints}
+    offer = await ask_endpoints(endpoint, Progress())
+    found = {
+        server_certificate(description): description.Server.ApplicationUri or "" for description in offer.endpoints
+    }
     found.pop(b"", None)
     if not found:
         raise BadRequestError(
-            f"{access.place} has no certificate: it offers no security", hint="Switch security on at the server"
+            f"{endpoint.place} has no certificate: it offers no security", hint="Switch security on at the server"
         )
     if len(found) > 1:
-        raise BadRequestError(f"{access.place} shows {len(found)} different certificates", hint="Ask its administrator")
+        raise BadRequestError(
+            f"{endpoint.place} shows {len(found)} different certificates", hint="Ask its administrator"
+        )
     return next(iter(found.items()))
 
 

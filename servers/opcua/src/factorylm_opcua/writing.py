@@ -72,7 +72,7 @@ async def write_tag(session: Session, tag: Tag, value: Value) -> None:
 async def _sent(session: Session, tag: Tag, request: Any, answer: Any) -> list[Any]:
     """The one result of a request that is sent once; raises OutcomeUnknownError when nobody knows."""
     if not session.is_open:
-        raise NotConnectedError(f"the connection to {session.access.place} is closed; nothing was sent")
+        raise NotConnectedError(f"the connection to {session.endpoint.place} is closed; nothing was sent")
     try:
         reply = await session.call(request, answer)
     except (NotConnectedError, DeviceTimeoutError, BadReplyError) as error:
@@ -112,7 +112,7 @@ def _request(target: NodeType, value: Any, session: Session) -> Any:
     if target.type_name == "LocalizedText":
         value = ua.LocalizedText(value)
     # value only: many servers answer BadWriteNotSupported to a status or a time beside it (OPC 10000-4, 5.10.4.2)
-    time = session.clock() if session.access.source_timestamps else None
+    time = session.clock() if session.endpoint.source_timestamps else None
     data = ua.DataValue(ua.Variant(value, variant_type), StatusCode=None, SourceTimestamp=time)
     item = ua.WriteValue(NodeId=target.node, AttributeId=ua.AttributeIds.Value, Value=data)
     return ua.WriteRequest(Parameters=ua.WriteParameters(NodesToWrite=[item]))

@@ -11,6 +11,7 @@ from factorylm_predictor import commands
 from factorylm_predictor.anomaly import METHODS
 
 DONE, FAILED = 0, 1
+_LONGEST_ERROR = 2000
 Command = Callable[[argparse.Namespace], None]
 
 _EXAMPLES = """examples:
@@ -38,7 +39,10 @@ def _without_an_assistant(words: list[str]) -> int:
     try:
         run(options)
     except FactoryLMError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
+        from factorylm_skill.untrusted import told_to_the_model  # brings mcp, which no good answer needs
+
+        shown = told_to_the_model(str(error), _LONGEST_ERROR)  # names from files reach the terminal here
+        print(f"error: {shown}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
         return FAILED
     except KeyboardInterrupt:
         return FAILED
@@ -145,7 +149,7 @@ def _add_trend(parser: argparse.ArgumentParser) -> None:
     _add_file(parser, "--data", "rows of one machine")
     parser.add_argument("--time", required=True, metavar="COL")
     parser.add_argument("--tag", required=True, metavar="COL", help="the health indicator")
-    parser.add_argument("--limit", type=float, required=True, help="the value that must not be reached")
+    parser.add_argument("--limit", type=_finite, required=True, help="the value that must not be reached")
     parser.add_argument("--settings", type=_names, default=(), metavar="A,B", help="columns that say how it is run")
     _add_json(parser)
 
@@ -187,6 +191,13 @@ def _add_json(parser: argparse.ArgumentParser) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not abs(value) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number")
+    return value
 
 
 def _positive(text: str) -> float:

@@ -25,6 +25,7 @@ from factorylm_predictor.datacheck import check_data
 from factorylm_predictor.faults import FaultModel
 from factorylm_predictor.fitting import FitOptions
 from factorylm_predictor.histories import read_histories
+from factorylm_predictor.history_export import table_at
 from factorylm_predictor.jobs import (
     FLAG_COLUMNS,
     PREDICTION_COLUMNS,
@@ -43,17 +44,16 @@ from factorylm_predictor.jobs import (
 from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import load_model, save_model
 from factorylm_predictor.naming import learn_names, name_table
-from factorylm_predictor.tables import TableFile
 
 
 def fit(options: argparse.Namespace) -> None:
     """Learn remaining life."""
     settings = FitOptions(settings=options.settings, cap=options.cap, coverage=options.coverage, seed=options.seed)
     job = FitJob(
-        data=TableFile(options.data),
+        data=table_at(options.data),
         unit=options.unit,
         time=options.time,
-        censored=TableFile(options.censored) if options.censored else None,
+        censored=table_at(options.censored) if options.censored else None,
         options=settings,
     )
     fitted = fit_file(job, options.out, replace=options.replace, say=_progress)
@@ -89,9 +89,9 @@ def predict(options: argparse.Namespace) -> None:
     now = clock.time() / HOUR_S
     loaded = load_model(options.model, LifeModel)
     histories, answers = jobs.predict(
-        loaded.model, TableFile(options.data), unit=options.unit, time=options.time, now=now
+        loaded.model, table_at(options.data), unit=options.unit, time=options.time, now=now
     )
-    with csv_writer(options.out, PREDICTION_COLUMNS) as writer:
+    with csv_writer(options.out, PREDICTION_COLUMNS, options.data, options.model) as writer:
         writer.writerows(prediction_row(a) for a in answers)
     if options.report:
         from factorylm_predictor.report import write_reports
@@ -114,8 +114,8 @@ def predict(options: argparse.Namespace) -> None:
 def detect(options: argparse.Namespace) -> None:
     """Judge rows against a baseline."""
     job = DetectJob(
-        baseline=TableFile(options.baseline),
-        data=TableFile(options.data),
+        baseline=table_at(options.baseline),
+        data=table_at(options.data),
         time=options.time,
         settings=options.settings,
         tags=options.tags,
@@ -125,13 +125,15 @@ def detect(options: argparse.Namespace) -> None:
     )
     detector, judged = jobs.detect(job)
     rows = alarms = missing = 0
-    with csv_writer(options.out, FLAG_COLUMNS) as writer:
+    known = np.zeros(len(detector.tags), np.int64)
+    with csv_writer(options.out, FLAG_COLUMNS, options.data, options.baseline) as writer:
         for block in judged:
             lines = list(flag_rows(detector.tags, block))
             writer.writerows(lines)
-            rows, missing = rows + len(lines), missing + sum(block.missing)
+            rows, missing, known = rows + len(lines), missing + sum(block.missing), known + block.known
             alarms += sum(line["flag"] for line in lines)
             _progress(f"{rows} rows judged")
+        gaps = jobs.gaps_noted(detector.tags, known, rows)
     summary = {
         "rows": rows,
         "alarms": alarms,
@@ -139,7 +141,7 @@ def detect(options: argparse.Namespace) -> None:
         "tags": list(detector.tags),
         "declared_false_alarms": detector.false_alarm_rate,
         "false_alarms_on_the_baseline": detector.baseline_rate,
-        "notes": list(detector.notes),
+        "notes": [*detector.notes, *gaps],
     }
     if options.json:
         _print_json(summary)
@@ -160,14 +162,14 @@ def window(options: argparse.Namespace) -> None:
     """The cheapest times to service."""
     costs = read_costs(options.costs)
     if options.lives:
-        lives = read_lives(TableFile(options.lives), life=options.life, failed=options.failed)
+        lives = read_lives(table_at(options.lives), life=options.life, failed=options.failed)
         plan, ages = plan_for_lives(lives, costs)
         answer = {"by_age": age_plan_answer(ages), "slots": slot_plan_answer(plan)}
     else:
         if not options.data or not options.unit:
             raise BadRequestError("--model needs --data FILE and --unit NAME", hint="whose service is to be planned?")
         model = load_model(options.model, LifeModel).model
-        _, answers = jobs.predict(model, TableFile(options.data), now=clock.time() / HOUR_S)
+        _, answers = jobs.predict(model, table_at(options.data), now=clock.time() / HOUR_S)
         plan = plan_for_answer(model, answer_for_unit(answers, options.unit), costs)
         answer = {"slots": slot_plan_answer(plan)}
     if costs.skipped:
@@ -196,7 +198,7 @@ def _print_plan(answer: dict[str, Any]) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """What is wrong with a file."""
-    histories = read_histories(TableFile(options.data), unit=options.unit, time=options.time)
+    histories = read_histories(table_at(options.data), unit=options.unit, time=options.time)
     found = check_data(histories, now=clock.time() / HOUR_S)
     if options.json:
         _print_json(asdict(found))
@@ -210,7 +212,7 @@ def check(options: argparse.Namespace) -> None:
 
 def trend(options: argparse.Namespace) -> None:
     """Time until a limit."""
-    answer = trend_to_limit(TableFile(options.data), options.time, options.tag, options.limit, options.settings)
+    answer = trend_to_limit(table_at(options.data), options.time, options.tag, options.limit, options.settings)
     if options.json:
         _print_json(asdict(answer))
     elif answer.refused:
@@ -226,7 +228,7 @@ def name(options: argparse.Namespace) -> None:
     if options.cases:
         if not options.label:
             raise BadRequestError("--cases needs --label COL", hint="which column names the fault?")
-        learned = learn_names(TableFile(options.cases), options.label, options.tags, options.derive)
+        learned = learn_names(table_at(options.cases), options.label, options.tags, options.derive)
         save_model(learned, options.model)
         _print_json(learned.card) if options.json else _say(_fault_summary(learned.card))
     if options.data:
@@ -238,8 +240,8 @@ def name(options: argparse.Namespace) -> None:
 
 def _name_file(model: FaultModel, data: Path, out: Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
-    with csv_writer(out, ("row", "fault", "share", "reason")) as writer:
-        for row, named in name_table(model, TableFile(data)):
+    with csv_writer(out, ("row", "fault", "share", "reason"), data) as writer:
+        for row, named in name_table(model, table_at(data)):
             fault = named.label or "unknown"
             counts[fault] += 1
             writer.writerow({"row": row, "fault": fault, "share": f"{named.share:.3g}", "reason": named.why_unknown})

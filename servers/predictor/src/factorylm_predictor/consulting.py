@@ -158,9 +158,12 @@ def detect(desk: Desk, asked: ask.Detect, say: Say) -> replies.DetectReply:
     )
     detector, judged = jobs.detect(job)
     lines: list[dict[str, Any]] = []
+    known = np.zeros(len(detector.tags), np.int64)
     for block in judged:
+        known += block.known
         lines.extend(jobs.flag_rows(detector.tags, block))
         say(f"{len(lines)} rows judged")
+    gaps = jobs.gaps_noted(detector.tags, known, len(lines))
     events = _events(lines)
     columns = ["from", "to", "rows", "peak_score", "tags"]
     alarms = sum(line["flag"] for line in lines)
@@ -172,7 +175,7 @@ def detect(desk: Desk, asked: ask.Detect, say: Say) -> replies.DetectReply:
         declared_false_alarms=detector.false_alarm_rate,
         false_alarms_on_held_out_healthy_rows=round(detector.baseline_rate, 4),
         events=replies.rows(columns, longest),
-        notes=_notes(list(detector.notes)),
+        notes=_notes([*gaps, *detector.notes]),
         evidence=_file(desk, "detect", asked, [asked.baseline, asked.data], summary, (columns, events)),
     )
 

@@ -11,7 +11,7 @@ import numpy as np
 from factorylm_schema.errors import UnknownNameError
 
 from factorylm_predictor.errors import DataError
-from factorylm_predictor.tables import Table
+from factorylm_predictor.tables import MOST, Table
 from factorylm_predictor.weibull import Lives
 from factorylm_predictor.window import Costs, Slot
 
@@ -133,9 +133,11 @@ def read_lives(table: Table, *, life: str | None = None, failed: str | None = No
             f"'{failed}' does not say who failed", hint="write 1 or true for a failure, 0 or false otherwise"
         )
     values = [_positive([c]) for c in columns[life or ""]]
-    for row, value in enumerate(values, 2):
+    for row, (value, cell) in enumerate(zip(values, columns[life or ""], strict=True), 2):
         if value is None:
-            raise DataError(f"{table.name} row {row}: the life is not a positive number")
+            raise DataError(
+                f"{table.name} row {row}: the life {cell[:40]!r} is not a positive number", hint="one life a row"
+            )
     return Lives(life=np.array([v[0] for v in values if v]), failed=ended)
 
 
@@ -143,7 +145,10 @@ def _only(names: list[str], option: str, *, optional: bool = False) -> str | Non
     if len(names) == 1 or (optional and not names):
         return names[0] if names else None
     found = ", ".join(names) or "none"
-    raise DataError(f"which column is meant is not clear (candidates: {found})", hint=f"name it with {option}")
+    fitting = "0 and 1" if option == "--failed" else "positive numbers alone"
+    raise DataError(
+        f"which column is meant is not clear (those that hold {fitting}: {found})", hint=f"name it with {option}"
+    )
 
 
 def _truths(cells: list[str]) -> Any:
@@ -166,4 +171,4 @@ def _positive(cells: list[str]) -> list[float] | None:
         values = [float(c) for c in cells]
     except ValueError:
         return None
-    return values if values and all(0 < v < float("inf") for v in values) else None
+    return values if values and all(0 < v <= MOST for v in values) else None

@@ -8,8 +8,9 @@ import numpy as np
 
 from factorylm_predictor.arrays import Floats
 
-_WIDTH, _HEIGHT = 640, 250
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60, 12, 12, 52
+_WIDTH, _HEIGHT = 640, 350
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 16, 52, 80
+"""On a phone the picture is half as large and its letters nearly twice, so the margins are wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,16 +85,19 @@ def reliability(rows: Sequence[tuple[float, float]]) -> str:
 def _picture(frame: Frame, inside: str, x_name: str, y_name: str) -> str:
     grid = "".join(
         f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{frame.y(v):.1f}" y2="{frame.y(v):.1f}"/>'
-        f'<text class="tick" x="{_LEFT - 6}" y="{frame.y(v) + 4:.1f}" text-anchor="end">{v:g}</text>'
+        f'<text class="tick" x="{_LEFT - 6}" y="{frame.y(v) + 6:.1f}" text-anchor="end">{v:g}</text>'
         for v in ticks(frame.y_low, frame.y_high)
     )
+    along = ticks(frame.x_low, frame.x_high)
+    crowded, below = len(along) > 4, frame.height - _BOTTOM + 36
     marks = "".join(
-        f'<text class="tick" x="{frame.x(v):.1f}" y="{frame.height - _BOTTOM + 20}" text-anchor="middle">{v:g}</text>'
-        for v in ticks(frame.x_low, frame.x_high)
+        f'<text class="tick{" half" if crowded and number % 2 else ""}" x="{frame.x(v):.1f}" y="{below}" '
+        f'text-anchor="middle">{v:g}</text>'
+        for number, v in enumerate(along)
     )
     names = (
         f'<text class="name" x="{_WIDTH - _RIGHT}" y="{frame.height - 8}" text-anchor="end">{escape(x_name)}</text>'
-        f'<text class="name" x="4" y="{frame.height - 8}">{escape(y_name)}</text>'
+        f'<text class="name" x="4" y="24">{escape(y_name)}</text>'
     )
     title = escape(f"{y_name} over {x_name}")
     return (

@@ -144,7 +144,7 @@ def _sensors(histories: Histories, settings: Sequence[str]) -> tuple[list[str], 
         else:
             kept.append(name)
     if not kept:
-        raise DataError("no column is left to learn from", hint="; ".join(notes))
+        raise DataError("no column is left to learn from", hint="; ".join([*notes, *histories.notes]))
     return kept, notes
 
 

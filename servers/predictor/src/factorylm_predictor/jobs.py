@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from factorylm_schema.errors import UnknownNameError
+from factorylm_schema.errors import BadRequestError, UnknownNameError
+from numpy.typing import NDArray
 
 from factorylm_predictor.anomaly import Detector, Events, Judgement, Method, StreamJudge, learn_detector
 from factorylm_predictor.arrays import Floats
@@ -31,6 +32,7 @@ from factorylm_predictor.window import AgePlan, WindowPlan, even_slots, plan_by_
 PREDICTION_COLUMNS = ("unit", "rul", "lo", "hi", "refused", "reason")
 FLAG_COLUMNS = ("time", "score", "flag", "top_tags")
 _MOST_BASELINE_ROWS = 200_000
+_MOST_MISSING = 0.05
 _LEAST_KNOWN = 0.5
 
 
@@ -144,12 +146,16 @@ class DetectJob:
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedRows:
-    """Rows judged, with their times as the file has them. `missing`: too few values to judge the row."""
+    """Rows judged, with their times as the file has them.
+
+    `missing`: too few values to judge the row; `known`: how many values each tag has.
+    """
 
     times: list[str]
     judgement: Judgement
     flags: list[bool]
     missing: list[bool]
+    known: NDArray[np.int64]
 
 
 def detect(job: DetectJob) -> tuple[Detector, Iterator[JudgedRows]]:
@@ -209,7 +215,17 @@ def _judged(job: DetectJob, detector: Detector, time: str | None) -> Iterator[Ju
             judgement=judgement,
             flags=events.next(judgement.flags & ~missing).tolist(),
             missing=missing.tolist(),
+            known=np.isfinite(values).sum(axis=0),
         )
+
+
+def gaps_noted(tags: Sequence[str], known: NDArray[np.int64], rows: int) -> list[str]:
+    """A tag without values counts as usual, so it must be said."""
+    if not rows:
+        raise DataError("there is no row to judge", hint="export the data again")
+    shares = zip(tags, (1 - known / rows).tolist(), strict=True)
+    return [f"'{tag}' has no value in {share:.0%} of the rows, and is not judged there" for tag, share in shares
+            if share > _MOST_MISSING]  # fmt: skip
 
 
 def flag_rows(tags: Sequence[str], rows: JudgedRows) -> Iterator[dict[str, Any]]:
@@ -225,8 +241,10 @@ def flag_rows(tags: Sequence[str], rows: JudgedRows) -> Iterator[dict[str, Any]]
 
 
 @contextmanager
-def csv_writer(path: Path, columns: Sequence[str]) -> Iterator["csv.DictWriter[str]"]:
-    """Write a file that appears only when it is complete."""
+def csv_writer(path: Path, columns: Sequence[str], *sources: Path) -> Iterator["csv.DictWriter[str]"]:
+    """Write a file that appears only when it is complete, and never over one of its sources."""
+    if any(path.resolve() == source.resolve() for source in sources):
+        raise BadRequestError(f"{path} is the data itself", hint="name another file with --out")
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as stream:

@@ -36,6 +36,8 @@ _LOST_EVIDENCE = 0.2
 _FROZEN_INTERVALS = 20
 _RECENT_ROWS = 10
 _CLOCK_SLACK_H = 1.0
+_LONGEST_PAUSE = 10
+"""No machine stands still for ten whole lives between two rows; a wrong clock does."""
 _LEAST_SHARE = 0.05
 
 
@@ -163,6 +165,13 @@ def _refused_by_history(model: LifeModel, history: History, run: Run, now: float
             code="sampling",
             found=f"a row every {interval:.6g}, the model was trained on {model.step:.6g}",
             remedy="sample at the same rate, or check the time column's unit",
+        )
+    longest, usual = float(np.diff(run.times).max()), model.card["data"]["median_life"]
+    if longest > _LONGEST_PAUSE * usual:
+        return Refusal(
+            code="clock",
+            found=f"{longest:.6g} lie between two rows, and a whole life is {usual:.6g}",
+            remedy="correct the time of these rows",
         )
     return _refused_by_tags(model, run)
 

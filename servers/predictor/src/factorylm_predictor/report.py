@@ -57,7 +57,8 @@ def page(loaded: Loaded[LifeModel], history: History, columns: tuple[str, ...], 
     name = escape(history.unit)
     body = "".join(
         [
-            f"<header><p>Maintenance report</p><h1>{escape(model.unit_column)} {name}</h1>{_verdict(told)}</header>",
+            f"<header><p>Maintenance report from {len(history)} rows</p><h1>{escape(model.unit_column)} {name}</h1>",
+            f"{_verdict(told)}</header>",
             _fan_section(model, history, columns, start),
             _health_section(model, history, columns, answer, start),
             _evidence_section(told),
@@ -91,13 +92,14 @@ def _verdict(told: dict[str, Any]) -> str:
         f'<p class="big">{told["low"]:.3g} to {high} <span>{unit} left</span></p>'
         f"<p>Middle {told['remaining']:.3g} {unit}. Declared coverage {coverage['declared']:.0%}{measured}, "
         f"from {coverage['assets_behind_it']} failures; {escape(coverage['confidence'])}.</p>"
-        f'{listed}<p class="quiet">A candidate for review by a person, never a command.</p>'
+        f'{listed}<p class="quiet">For {escape(told["supports"])}.</p>'
     )
 
 
 def _fan_section(model: LifeModel, history: History, columns: tuple[str, ...], start: float) -> str:
     past = looked_back(model, history, columns)
-    picture = fan(past.times - start, past.low, past.life, past.high, f"{_clock(model)} since start", "left")
+    clock = _clock(model)
+    picture = fan(past.times - start, past.low, past.life, past.high, f"{clock} since start", f"{clock} left")
     if not picture:
         return ""
     horizon = model.cap * model.step
@@ -126,8 +128,8 @@ def _health_section(
         return ""
     tags = [d.tag for d in answer.estimate.drivers] if answer.estimate else _strangest(model, away)
     named = [(tag, _smoothed(away[:, model.sensors.index(tag)])) for tag in tags]
-    picture = lines(run.times - start, named, f"{_clock(model)} since start", "spreads towards failure")
-    text = "Deviation from what the settings make normal, in fleet spreads; up is towards failure. Ten-row means."
+    picture = lines(run.times - start, named, f"{_clock(model)} since start", "spreads away from normal")
+    text = "Away from what the settings make normal, in fleet spreads; up is towards failure. Means of ten rows."
     return f"<section><h2>Health trend</h2>{picture}<p class=quiet>{text}</p></section>"
 
 
@@ -146,17 +148,23 @@ def _evidence_section(told: dict[str, Any]) -> str:
     if told["status"] == "refused":
         return ""
     drivers = "".join(
-        f"<tr><td>{escape(d['tag'])}<td>{d['spreads_from_own_baseline']:+.2f}"
-        f'<td><meter min=0 max=1 value="{d["share"]:.2f}">{d["share"]:.0%}</meter> {d["share"]:.0%}'
+        f"<tr><td>{_breakable(d['tag'])}<td>{d['spreads_from_own_baseline']:+.2f}"
+        f'<td>{d["share"]:.0%}<i class="bar" style="width:{d["share"]:.0%}"></i>'
         for d in told["drivers"]
     )
-    similar = "".join(f"<tr><td>{escape(c['unit'])}<td>{c['ran_on_for']:g}" for c in told["similar_cases"])
+    similar = "".join(f"<tr><td>{_breakable(c['unit'])}<td>{c['ran_on_for']:g}" for c in told["similar_cases"])
     unit = escape(told["time_unit"])
     return (
-        "<section><h2>Why</h2><table><tr><th>Tag<th>Spreads from its own first rows<th>Share of the evidence"
-        f"{drivers}</table><h2>Past cases that looked like this</h2><table><tr><th>Unit<th>Ran on for ({unit})"
+        "<section><h2>Why</h2><table><tr><th>Tag<th>Moved, in spreads<th>Share of the evidence"
+        f"{drivers}</table><p class=quiet>Moved from its own first rows; up is towards failure.</p></section>"
+        f"<section><h2>Past cases that looked like this</h2><table><tr><th>Unit<th>Ran on for ({unit})"
         f"{similar}</table></section>"
     )
+
+
+def _breakable(name: str) -> str:
+    """A long name may go on in the next line after an underscore."""
+    return escape(name).replace("_", "_<wbr>")
 
 
 def _calibration_section(model: LifeModel) -> str:
@@ -182,7 +190,8 @@ def _flat(value: dict[str, Any], at: str = "") -> list[tuple[str, str]]:
         if isinstance(inner, dict):
             found += _flat(inner, f"{place} / ")
         elif isinstance(inner, list):
-            found.append((place, "; ".join(_short(v) for v in inner[:12]) + (" …" if len(inner) > 12 else "")))
+            listed = "; ".join(_short(v) for v in inner[:12]) + (" …" if len(inner) > 12 else "")
+            found.append((place, listed or "none"))
         else:
             found.append((place, _short(inner)))
     return found
@@ -222,15 +231,18 @@ header>p:first-child{margin:0;color:var(--soft);font-size:.85rem}
 .refused{color:var(--alarm)}.quiet{color:var(--soft);font-size:.9rem;margin:.4rem 0 0}
 svg{width:100%;height:auto;display:block}
 svg text{fill:var(--ink);font-size:14px}svg .tick,svg .name{fill:var(--soft);font-size:13px}
-@media(max-width:520px){svg .tick,svg .name{font-size:24px}}
+@media(max-width:520px){svg .tick,svg .name{font-size:26px}.half{display:none}.line{stroke-width:4}
+main{padding:.5rem}header,section{padding:.8rem}}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;margin:0 0 .4rem;font-size:.9rem}
 .legend svg{display:inline-block;width:1.6rem;height:.55rem;margin-right:.4rem;vertical-align:middle}
 .grid{stroke:var(--rule)}.band{fill:var(--band)}.line{fill:none;stroke:var(--one);stroke-width:2.2}
 .l1{stroke:var(--two);stroke-dasharray:7 3}.l2{stroke:var(--three);stroke-dasharray:2 3}
 .guide{fill:none;stroke:var(--soft);stroke-dasharray:4 4}.dot{fill:var(--one)}
 table{border-collapse:collapse;width:100%;margin:0 0 1rem}th{text-align:left;color:var(--soft);font-weight:500}
-td,th{padding:.35rem .5rem .35rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:break-word}
-.card td:first-child{width:38%;color:var(--soft)}meter{width:5rem;vertical-align:middle}
+td,th{padding:.35rem .5rem .35rem 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}
+.card td:first-child{width:38%;color:var(--soft)}
+.bar{display:block;height:.4rem;border-radius:.2rem;background:var(--one)}
 summary{cursor:pointer;font-weight:600}
-@media print{body{background:#fff}header,section{break-inside:avoid}}
+@media print{:root{--ink:#16202a;--soft:#566573;--paper:#fff;--card:#fff;--rule:#dde2e6;--one:#0b6e99;--band:#0b6e9930;
+--two:#b25b00;--three:#6b4fa0;--alarm:#b3261e}header,section{break-inside:avoid}}
 """

@@ -6,6 +6,7 @@ A file may be larger than memory; nothing here holds more than one chunk of it.
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -21,7 +22,10 @@ from factorylm_predictor.errors import DataError
 CHUNK_ROWS = 1_000
 # What loggers and spreadsheets write where there is no value
 _NO_VALUE = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "--", "bad", "#n/a", "?"})
-
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_LONGEST_HEADER = 1_000_000
+# No plant measures this; drivers write 1e308 or the like for "bad", and its square is infinite
+MOST = 1e30
 
 Cells = tuple[str, ...]
 
@@ -42,9 +46,15 @@ class Chunk:
         return column if isinstance(column, tuple) else tuple(f"{v:.15g}" for v in column.tolist())
 
     def numbers(self, name: str) -> Floats:
-        """The column as numbers; what is not a number is NaN."""
+        """The column as numbers; what is no number, or beyond anything measured, is NaN."""
         column = self.columns[name]
-        return numbers_from(column) if isinstance(column, tuple) else column
+        return measurable(numbers_from(column) if isinstance(column, tuple) else column)
+
+
+def measurable(values: Floats) -> Floats:
+    """The same values, NaN for what is infinite or beyond MOST."""
+    within = np.abs(values) <= MOST
+    return values if within.all() else np.where(within, values, np.nan)
 
 
 def numbers_from(cells: Sequence[str]) -> Floats:
@@ -66,11 +76,6 @@ def _number(cell: str) -> float:
             return float(text.replace(",", ".")) if text.count(",") == 1 else np.nan
         except ValueError:
             return np.nan
-
-
-def is_blank(cell: str) -> bool:
-    """Whether a cell says 'no value' rather than something unreadable."""
-    return cell.strip().lower() in _NO_VALUE
 
 
 class Table(Protocol):
@@ -139,7 +144,7 @@ class TableFile:
     def _taken(self, rows: Iterator[list[str]], start: int) -> list[list[str]]:
         try:
             return list(islice(rows, self.chunk_rows))
-        except (EOFError, csv.Error, OSError) as error:
+        except (EOFError, csv.Error, OSError, zlib.error) as error:
             raise DataError(
                 f"{self.path.name} cannot be read after row {start}: {error}", hint="export it again"
             ) from error
@@ -161,19 +166,27 @@ class TableFile:
 
 
 def _opened(path: Path) -> IO[str]:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder", hint="name one CSV or Parquet file")
     if not path.is_file():
         siblings = [p.name for p in path.parent.iterdir() if p.is_file()] if path.parent.is_dir() else []
         raise UnknownNameError("file", path.name, siblings, hint=f"looked in {path.parent}")
     try:
-        if path.suffix == ".gz":
-            return io.TextIOWrapper(gzip.open(path), encoding="utf-8-sig", errors="replace", newline="")
-        return path.open(encoding="utf-8-sig", errors="replace", newline="")
+        with _unpacked(path) as stream:
+            encoding = "utf-16" if stream.read(2) in _UTF_16 else "utf-8-sig"
+        return io.TextIOWrapper(_unpacked(path), encoding=encoding, errors="replace", newline="")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{path.name} cannot be unpacked: {error}", hint="copy or export it again") from error
     except OSError as error:
         raise DataError(f"{path.name} cannot be opened: {error.strerror}") from error
 
 
+def _unpacked(path: Path) -> IO[bytes]:
+    return gzip.GzipFile(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
+
+
 def _header(stream: IO[str], path: Path) -> tuple[list[str], str | None]:
-    line = stream.readline().strip("\r\n")
+    line = _first_line(stream, path).strip("\r\n")
     if not line.strip():
         raise DataError(f"{path.name} is empty", hint="the first line must name the columns")
     counts = {d: line.count(d) for d in ",;\t|"}
@@ -183,6 +196,18 @@ def _header(stream: IO[str], path: Path) -> tuple[list[str], str | None]:
         return _checked(names, path), None if len(names) > 1 else ","
     names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
     return _checked(names, path), delimiter
+
+
+def _first_line(stream: IO[str], path: Path) -> str:
+    try:
+        line = stream.readline(_LONGEST_HEADER)
+    except (EOFError, OSError, zlib.error) as error:
+        raise DataError(f"{path.name} cannot be unpacked: {error}", hint="copy or export it again") from error
+    if "\0" in line or line.count("\ufffd") > 0.05 * len(line):
+        raise DataError(f"{path.name} is not a text file", hint="export it as CSV in UTF-8, or as Parquet")
+    if len(line) == _LONGEST_HEADER:
+        raise DataError(f"{path.name} has no line end in its first million characters", hint="is it a table?")
+    return line
 
 
 def _checked(names: list[str], path: Path) -> list[str]:
@@ -209,7 +234,10 @@ def _parquet(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyar
         ) from error
     if not path.is_file():
         _opened(path)
-    return parquet.ParquetFile(path)
+    try:
+        return parquet.ParquetFile(path)
+    except (ValueError, OSError) as error:  # pyarrow's own errors are ValueErrors
+        raise DataError(f"{path.name} is not a readable Parquet file: {error}", hint="write it again") from error
 
 
 def _column(column) -> Cells | Floats:  # type: ignore[no-untyped-def]  # noqa: ANN001 - pyarrow has no types

@@ -57,12 +57,20 @@ class AgeReplacement:
         return 1 - self.cost_rate / self.run_to_failure_rate
 
 
+_MOST_APART = 1e6
+
+
 def fit_weibull(lives: Lives) -> Weibull:
     """Maximum likelihood with censoring."""
     if not lives.failed.any():
         raise DataError("none of the lives ended in a failure", hint="a life distribution needs failures")
     if not (np.isfinite(lives.life).all() and (lives.life > 0).all()):
         raise DataError("a life is not a positive number", hint="lives are running times from start to failure")
+    if lives.life.max() > _MOST_APART * lives.life.min():
+        raise DataError(
+            f"lives from {lives.life.min():g} to {lives.life.max():g} are of no one kind of machine",
+            hint="are they all in one unit of time?",
+        )
     scale = float(lives.life.max())
     shape = _shape(lives.life / scale, lives.failed)
     level = ((lives.life / scale) ** shape).sum() / lives.failed.sum()

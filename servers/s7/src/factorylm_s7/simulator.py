@@ -14,6 +14,7 @@ from typing import cast
 
 from factorylm_skill.faults import FaultKind, FaultSwitches
 from factorylm_skill.live_process import LiveProcess
+from factorylm_skill.simulated_connection import HOST, listening, misbehave
 from factorylm_skill.simulated_pump import Pump, pump_plant
 from factorylm_skill.simulation import Simulation
 
@@ -21,8 +22,6 @@ from factorylm_s7.pump_station import pump_station, wall_clock
 from factorylm_s7.simulated_cpu import SimulatedCpu
 from factorylm_s7.simulated_process import ProcessBlock
 
-HOST = "127.0.0.1"
-_TRICKLE_S = 0.002
 _CONNECT, _CONFIRM, _DATA, _DISCONNECT = 0xE0, 0xD0, 0xF0, 0x80
 _SETUP, _WRITE = 0xF0, 5
 _JOB, _USER_DATA = 1, 7
@@ -52,14 +51,8 @@ async def serving(
 ) -> AsyncIterator[int]:
     """Serve `cpu` on 127.0.0.1 for connections to rack and slot `tsap`; gives the port."""
     place = _Rack(cpu, faults or FaultSwitches(), tsap)
-    server = await asyncio.get_running_loop().create_server(lambda: _Connection(place), HOST, port)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for connection in list(place.connected):
-            connection.transport.abort()
-        await server.wait_closed()
+    async with listening(lambda: _Connection(place), place.connected, port=port) as bound:
+        yield bound
 
 
 @dataclass
@@ -113,48 +106,31 @@ class _Connection(asyncio.Protocol):
         """Confirm a call for this rack and slot (the low byte of the called selector), end any other."""
         called = packet.find(b"\xc2\x02")
         if called >= 0 and packet[called + 3] == self._rack.tsap:
-            self._send(_packed(bytes([packet[0], _CONFIRM]) + packet[4:6] + b"\0\x01" + packet[6:]))
+            self.send(_packed(bytes([packet[0], _CONFIRM]) + packet[4:6] + b"\0\x01" + packet[6:]))
         else:
-            self._send(_packed(bytes([6, _DISCONNECT]) + packet[4:6] + b"\0\x01\x81"))
+            self.send(_packed(bytes([6, _DISCONNECT]) + packet[4:6] + b"\0\x01\x81"))
             self.transport.close()
 
     # -- answers, right and wrong -------------------------------------------------------------------------
 
     def _answer(self, question: bytes) -> None:
         if question[1] == _JOB and question[10] == _SETUP:
-            self._send(_framed(self._rack.cpu.answer(question)))
+            self.send(_framed(self._rack.cpu.answer(question)))
             return
         fault = self._rack.faults.take(writing=question[1] == _JOB and question[10] == _WRITE)
         if fault is FaultKind.REFUSE:
-            self._send(_framed(_refusal(question)))
+            self.send(_framed(_refusal(question)))
             return
         answer = self._rack.cpu.answer(question)
         if fault is None:
-            self._send(_framed(answer))
+            self.send(_framed(answer))
         else:
-            self._misbehave(fault, answer)
+            misbehave(self, fault, self._rack.faults, _framed(answer), lambda kind: _lie(kind, answer))
 
-    def _misbehave(self, fault: FaultKind, answer: bytes) -> None:
-        right = _framed(answer)
-        if fault is FaultKind.DELAY:
-            self._later(self._rack.faults.delay_s, right)
-        elif fault is FaultKind.LATE:
-            self._later(self._rack.faults.late_s, right)
-        elif fault is FaultKind.TRICKLE:
-            for at in range(len(right)):
-                self._later(_TRICKLE_S * at, right[at : at + 1])
-        elif fault is FaultKind.TRUNCATED:
-            self._send(right[: len(right) // 2])
-            self.transport.close()
-        elif fault is FaultKind.DISCONNECT:
-            self.transport.abort()
-        elif fault is not FaultKind.DROP:
-            self._send(_lie(fault, answer))
+    def send_later(self, delay_s: float, data: bytes) -> None:
+        asyncio.get_running_loop().call_later(delay_s, self.send, data)
 
-    def _later(self, delay_s: float, data: bytes) -> None:
-        asyncio.get_running_loop().call_later(delay_s, self._send, data)
-
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         if not self.transport.is_closing():
             self.transport.write(data)
 

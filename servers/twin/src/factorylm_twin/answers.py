@@ -1,6 +1,9 @@
 """Answers as plain data, the same for scripts, assistants and pages."""
 
+import hashlib
+import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from factorylm_twin.twin import OutputModel, Twin
@@ -37,9 +40,44 @@ def _output(output: OutputModel) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """New set-points for a person and the write gate to decide on; it writes nothing.
+
+    `reason` is one line that a request to write can cite; `evidence` is the simulation's id, the same whenever the
+    same twin is asked the same question.
+    """
+
+    values: dict[str, float]
+    evidence: str
+    reason: str
+
+
+def proposal_of(answer: Answer, evidence: str) -> Proposal | None:
+    """None where the twin refused: a refusal proposes nothing."""
+    told = [e for e in answer.effects if e.change is not None]
+    if answer.refused or not told or not answer.inputs:
+        return None
+    words = [f"{e.output} {e.baseline:.4g} -> {e.new:.4g} ({e.low:.4g} to {e.high:.4g}), grade {e.grade}" for e in told]
+    return Proposal(
+        values={name: float(f"{then:.6g}") for name, _, then in answer.inputs},
+        evidence=evidence,
+        reason=f"{evidence}: {'; '.join(words[:3])}",
+    )
+
+
 def change_answer(twin: Twin, answer: Answer, identity: str) -> dict[str, Any]:
     """The contract's keys for the first output, all outputs below them."""
     first = answer.effects[0]
+    found = _change(twin, answer, identity, first)
+    content = json.dumps(found, sort_keys=True)
+    simulation = "simulation:" + hashlib.sha256(content.encode()).hexdigest()[:12]
+    proposal = proposal_of(answer, simulation)
+    told = None if proposal is None else {"values": proposal.values, "evidence": simulation, "reason": proposal.reason}
+    return found | {"simulation": simulation, "proposal": told}
+
+
+def _change(twin: Twin, answer: Answer, identity: str, first: Effect) -> dict[str, Any]:
     return {
         **_effect(first),
         "in_envelope": answer.in_envelope,
@@ -66,8 +104,16 @@ def _effect(effect: Effect) -> dict[str, Any]:
         "change_lo": short(effect.change_low),
         "change_hi": short(effect.change_high),
         "settling": short(effect.settling),
+        **_totals(effect),
         "limits_crossed": [{"side": side, "after": short(after)} for side, after in effect.crossed],
     }
+
+
+def _totals(effect: Effect) -> dict[str, Any]:
+    if effect.totals is None:
+        return {}
+    still, moved = effect.totals
+    return {"total_held": short(still, 6), "total_changed": short(moved, 6), "total_change": short(moved - still)}
 
 
 def short(value: float | None, digits: int = 4) -> float | None:

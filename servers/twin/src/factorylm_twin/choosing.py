@@ -1,36 +1,42 @@
 """Which model: by its free run on a later stretch of the estimation rows, never by one-step error.
 
-The record in time:   | fit here 50 % | choose here 20 % | judge here 15 % | judge here 15 % |
+The record in time:   | fit here 50 % | choose here 25 % | judge here 25 % |
 
-Judged stretches take no part in the choice; each is simulated by a model fitted on everything else.
+The judged quarter takes no part in the choice. For grade and band the record is cut into eight stretches; each is
+simulated by a model fitted on the other seven, so that these models know nearly as much as the one that is kept.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from factorylm_twin.arrays import Floats
+from factorylm_twin.equations import EQUATIONS, Law, equations_of, fit_law
+from factorylm_twin.equations import TEMPLATES as LAWS
 from factorylm_twin.lag import Lag, LagShape, fit_lag
 from factorylm_twin.narx import Narx, Shape, fit_narx, with_delays
 from factorylm_twin.tables import filled
 from factorylm_twin.tanks import Tanks, fit_tanks
 
 START_ROWS = 50
-_FIT_SHARE, _CHOOSE_SHARE = 0.5, 0.7
-BLOCKS = (0.0, 0.35, 0.7, 0.85, 1.0)
+_FIT_SHARE, _CHOOSE_SHARE = 0.5, 0.75
+BLOCKS = tuple(n / 8 for n in range(9))
 _JUDGED = 2
 _MOST_FITTED, _MOST_RUN = 20_000, 4_000
 _MOST_TERMS = 250
 _LONGEST_DELAY = 40
-_SIMPLER_IS_BETTER = 1.03
+_SIMPLER_IS_BETTER, _CLOSE = 1.03, 1.1
 _WELL_ENOUGH = 0.1  # of the output's spread: the slow search of a grey box is spared then
+_LEVELS, _REST_ROWS = (0.05, 0.3, 0.5, 0.7, 0.95), 400
 _RIDGES = (1e-8, 1e-4, 1e-2)
-TEMPLATES = ("tanks",)
+TEMPLATES = ("tanks", *LAWS)
 
-Part = Narx | Lag | Tanks
+Part = Narx | Lag | Tanks | Law
 Form = Shape | LagShape | str
 Say = Callable[[str], None]
+Signs = Sequence[int]
+"""Per input: 1 where it can only raise the output, -1 where it can only lower it, 0 where nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,46 +45,57 @@ class Judged:
 
     part: Part
     siblings: tuple[Part, ...]
+    rivals: tuple[Part, ...]
     words: str
     fit_percent: float
     rmse: float
-    inner_rmse: float
+    remembers: float
+    against: int | None
     horizons: tuple[int, ...]
     band: Floats
 
 
-def choose(u: Floats, y: Floats, template: str, say: Say) -> Judged:
+def choose(u: Floats, y: Floats, template: str, say: Say, signs: Signs = ()) -> Judged:
     """The best model of one output; `u` has no gaps, `y` may have."""
-    form, inner = _best_form(u, y, template, say)
+    form, rivals = _best_form(u, y, template, say, signs)
     say(f"judging {words_of(form)}")
-    siblings, misses = zip(*(_block(u, y, form, n) for n in range(len(BLOCKS) - 1)), strict=True)
+    part = fit_form(u, y, form)
+    siblings, misses = zip(*(_block(u, y, form, part, n) for n in range(len(BLOCKS) - 1)), strict=True)
     judged = [m[0] for m in misses[-_JUDGED:]]
     rmse = float(np.sqrt(np.nanmean(np.concatenate(judged) ** 2)))
-    horizons, band = _band([run for runs in misses for run in runs])
+    horizons, band = _band([m[0] for m in misses], [run for m in misses for run in m[1:]])
     return Judged(
-        part=fit_form(u, y, form),
+        part=part,
         siblings=siblings,
+        rivals=tuple(fit_form(u, y, other) for other in rivals),
         words=words_of(form),
         fit_percent=100.0 * (1.0 - rmse / _spread(y)),
         rmse=rmse,
-        inner_rmse=inner,
+        remembers=_remembered(part, u, y),
+        against=_against(part, u, y, signs),
         horizons=horizons,
         band=band,
     )
 
 
-def fit_form(u: Floats, y: Floats, form: Form) -> Part:
-    """Fit what was chosen."""
+def fit_form(u: Floats, y: Floats, form: Form, near: Part | None = None) -> Part:
+    """Fit what was chosen; a model `near` by saves the search for a start."""
     if isinstance(form, Shape):
         return fit_narx(u, y, form)
     if isinstance(form, LagShape):
-        return fit_lag(u, y, form)
-    return fit_tanks(u, y)
+        return fit_lag(u, y, form, near.times.tolist() if isinstance(near, Lag) else ())
+    if form in EQUATIONS:
+        return fit_law(u, y, form, near if isinstance(near, Law) else None)
+    return fit_tanks(u, y, near if isinstance(near, Tanks) else None)
 
 
 def words_of(form: Form) -> str:
     """The form for people."""
-    return "two tanks (grey box) with a correction on simulated states" if isinstance(form, str) else form.words()
+    if not isinstance(form, str):
+        return form.words()
+    if form in EQUATIONS:
+        return f"{EQUATIONS[form].words} (grey box)"
+    return "two tanks (grey box) with a correction on simulated states"
 
 
 def free_run(part: Part, u: Floats, y: Floats, begin: int, end: int) -> Floats:
@@ -95,7 +112,30 @@ def _spread(y: Floats) -> float:
     return max(float(np.nanstd(y[edge:])), 0.5 * float(np.nanstd(y)))
 
 
-def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, float]:
+def _against(part: Part, u: Floats, y: Floats, signs: Signs) -> int | None:
+    """The first input whose known sign the steady values break somewhere between its usual ends."""
+    start = np.full(START_ROWS, float(np.nanmean(y)))
+    for column, sign in enumerate(signs):
+        ends = []
+        for value in np.quantile(u[:, column], _LEVELS) if sign else ():
+            place = np.median(u, axis=0)
+            place[column] = value
+            ends.append(float(part.run(np.repeat(place[None], _REST_ROWS, axis=0), start)[-1]))
+        if ends and (sign * np.diff(ends) < -1e-6 * float(np.nanstd(y))).any():
+            return column
+    return None
+
+
+def _remembered(part: Part, u: Floats, y: Floats) -> float:
+    """Which share of another start is still there after a stretch: near 1 where the output adds up its inputs."""
+    rows, away = int(BLOCKS[1] * len(u)), 0.25 * float(np.nanstd(y))
+    start = np.full(START_ROWS, float(np.nanmean(y)))
+    drive = np.repeat(u.mean(axis=0)[None], rows + START_ROWS, axis=0)
+    return abs(float(part.run(drive, start + away)[-1] - part.run(drive, start)[-1])) / away
+
+
+def _best_form(u: Floats, y: Floats, template: str, say: Say, signs: Signs) -> tuple[Form, list[Form]]:
+    """The form, and the best forms of other families that come close to it."""
     cut, end = int(_FIT_SHARE * len(u)), int(_CHOOSE_SHARE * len(u))
     end = min(end, cut + _MOST_RUN)
     first = max(0, cut - _MOST_FITTED)
@@ -106,8 +146,10 @@ def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, flo
         return float(np.sqrt(np.nanmean(miss**2)))
 
     scored: list[tuple[float, int, Form]] = []
+    if template in LAWS:
+        return min(equations_of(template, u.shape[1]), key=error), []
     if template:
-        return template, error(template)
+        return template, []
     say("searching dead times")
     delays = _dead_times(u, error)
     for form in _forms(u, cut, delays):
@@ -117,10 +159,19 @@ def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, flo
     if missed and _looks_like_tanks(u, y):
         say("trying two tanks")
         scored.append((error("tanks"), 100, "tanks"))
+    if any(signs):
+        lawful = [s for s in scored if _against(fit_form(u[:cut], y[:cut], s[2]), u, y, signs) is None]
+        scored = lawful or scored
     best = min(s[0] for s in scored)
     good = [s for s in scored if s[0] <= best * _SIMPLER_IS_BETTER]
-    chosen = min(good, key=lambda s: (s[1], s[0]))
-    return chosen[2], chosen[0]
+    _, _, chosen = min(good, key=lambda s: (s[1], s[0]))
+    leaders = {_family(form): form for found, _, form in sorted(scored, key=lambda s: -s[0]) if found <= best * _CLOSE}
+    rivals = [form for family, form in leaders.items() if family != _family(chosen)]
+    return chosen, rivals
+
+
+def _family(form: Form) -> str:
+    return form if isinstance(form, str) else f"{type(form).__name__} {min(form.degree, 2)}"
 
 
 def _dead_times(u: Floats, error: Callable[[Form], float]) -> tuple[int, ...]:
@@ -164,25 +215,30 @@ def _looks_like_tanks(u: Floats, y: Floats) -> bool:
     return u.shape[1] == 1 and len(y) <= _MOST_RUN and float(u.min()) >= 0 and float(np.nanmin(y)) >= 0
 
 
-def _block(u: Floats, y: Floats, form: Form, number: int) -> tuple[Part, list[Floats]]:
+def _block(u: Floats, y: Floats, form: Form, near: Part, number: int) -> tuple[Part, list[Floats]]:
     """A model fitted without one stretch, and its errors there from several starts; the first is the whole stretch."""
     begin, end = (int(share * len(y)) for share in BLOCKS[number : number + 2])
     seen = y.copy()
     seen[begin:end] = np.nan
-    part = fit_form(u, seen, form)
+    part = fit_form(u, seen, form, near)
     end = min(end, begin + _MOST_RUN)
     first = max(begin, min(START_ROWS, end - 4))  # every start has its rows, as a simulation of new data has
     starts = [first + int(share * (end - first)) for share in (0.0, 0.25, 0.5, 0.75)]
     return part, [free_run(part, u, y, start, end) for start in starts]
 
 
-def _band(misses: list[Floats], coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
-    """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by."""
-    longest = max(len(m) for m in misses)
-    ends = [e for e in (2, 5, 10, 20, 50) if e < longest] + [longest]
+def _band(whole: list[Floats], later: Sequence[Floats] = (), coverage: float = 0.9) -> tuple[tuple[int, ...], Floats]:
+    """Split conformal half widths by horizon: up to each listed number of rows ahead; never wider nearer by.
+
+    Runs that start `later` in a stretch count near by only: far out each row of the record counts once.
+    """
+    longest = max(len(m) for m in whole)
+    # the last width, which holds for all later rows, is counted on three quarters of each stretch or more
+    ends = [e for e in (2, 5, 10, 20, 50) if e <= longest / 4] + [longest]
     widths, begin = [], 0
     for end in ends:
-        pooled = np.concatenate([np.abs(m[begin:end]) for m in misses])
+        runs = whole if end == longest else [*whole, *later]
+        pooled = np.concatenate([np.abs(m[begin:end]) for m in runs])
         pooled = np.sort(pooled[np.isfinite(pooled)])
         place = min(int(np.ceil((len(pooled) + 1) * coverage)), len(pooled)) - 1
         widths.append(float(pooled[place]) if len(pooled) else 0.0)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from factorylm_schema.errors import UnknownNameError
 
+from factorylm_twin.equations import Law
 from factorylm_twin.errors import DataError, ModelError
 from factorylm_twin.lag import Lag, LagShape
 from factorylm_twin.narx import Narx, Shape
@@ -29,7 +30,7 @@ _MAGIC = b"factorylm-twin 1 "
 _LARGEST_BYTES = 64_000_000
 _AGAIN = "fit the model again, or take back an untouched copy"
 _KINDS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Twin, OutputModel, Envelope, Wanted, Narx, Shape, Lag, LagShape, Tanks)
+    kind.__name__: kind for kind in (Twin, OutputModel, Envelope, Wanted, Narx, Shape, Lag, LagShape, Tanks, Law)
 }
 
 

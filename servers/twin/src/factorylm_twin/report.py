@@ -1,4 +1,4 @@
-"""Offline HTML pages: what a model is, and what a change would do; charts are inline SVG."""
+"""Offline HTML pages: what a model is, and what a change would do."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,106 +7,140 @@ from typing import Any
 import numpy as np
 
 from factorylm_twin.answers import twin_card
-from factorylm_twin.arrays import Floats
+from factorylm_twin.changes import course_of, held
+from factorylm_twin.charts import place_strip, run_chart
 from factorylm_twin.twin import REFUSED, Twin
-from factorylm_twin.whatif import Past, changed_inputs
+from factorylm_twin.whatif import Limits, Past, Question
 
-_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP = 640, 240, 60, 34, 12
-_MOST_POINTS = 400
 _STYLE = """
-
 :root{color-scheme:light dark}
-:root{--ink:#1b2430;--quiet:#5d6b7a;--line:#0b62a8;--other:#b3541e;--band:#0b62a833;--grid:#8884}
+:root{--ground:#fff;--ink:#1b2430;--quiet:#4c5866;--line:#0b5c9e;--other:#a3450f}
+:root{--band:#0b5c9e2e;--grid:#8886;--card:#f3f5f8}
 @media(prefers-color-scheme:dark){
-:root{--ink:#e8edf2;--quiet:#a2afbd;--line:#6fb6f2;--other:#f0a36f;--band:#6fb6f233}}
-body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);margin:0}main{max-width:44rem;margin:auto;padding:1rem}
-table{border-collapse:collapse;width:100%}td,th{text-align:left;padding:.3rem .5rem;border-bottom:1px solid var(--grid)}
-svg{width:100%;height:auto}text{font-size:12px;fill:var(--quiet)}.line{fill:none;stroke:var(--line);stroke-width:2}
-.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}.band{fill:var(--band)}
-.grid{stroke:var(--grid)}.quiet{color:var(--quiet)}
+:root{--ground:#10161d;--ink:#e8edf2;--quiet:#b3bfcb;--line:#74baf4;--other:#f2a877}
+:root{--band:#74baf433;--card:#1a232d}}
+body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);margin:0}
+main{max-width:46rem;margin:auto;padding:1rem}
+h1{font-size:1.5rem;margin:.5rem 0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}
+.facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}
+.facts div{background:var(--card);border-radius:.5rem;padding:.45rem .7rem}
+.facts dt{color:var(--quiet);font-size:.85rem}.facts dd{margin:0;font-weight:600;overflow-wrap:anywhere}
+.told{background:var(--card);border-left:.3rem solid var(--other);padding:.6rem .9rem;overflow-wrap:anywhere}
+figure{margin:0}figcaption{color:var(--quiet);font-size:.9rem}
+.key{display:inline-block;width:1.6rem;height:0;border-top:.16rem solid var(--line)}
+.key{margin:0 .3rem 0 0;vertical-align:middle}.one{display:inline-block;margin-right:.8rem}
+.key.dash{border-top-style:dashed;border-color:var(--other)}.key.area{height:.8rem;border:0;background:var(--band)}
+svg{width:100%;height:auto;display:block}text{font-size:13px;fill:var(--quiet)}
+@media(max-width:30rem){text{font-size:21px}}
+.line{fill:none;stroke:var(--line);stroke-width:2}
+.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}
+.band{fill:var(--band)}.grid{stroke:var(--grid)}.limit{stroke:var(--other);stroke-width:1.5;stroke-dasharray:2 3}
+.seen{fill:var(--band)}.dots{fill:var(--line);opacity:.5}
+.asked{stroke:var(--other);stroke-width:4}.quiet{color:var(--quiet)}
+@media print{.facts div,.told{border:1px solid var(--grid)}}
 """
+_FAN = 3.0
+"""The fan shows so many settling times."""
 
 
 def model_page(twin: Twin, identity: str) -> str:
-    """Measured against simulated over the newest rows, grades, and the envelope."""
-    card = twin_card(twin)
-    rows = [
-        [o["name"], o["grade"], o["free_run_fit_percent"], o["free_run_rmse"], o["model"], o["reason"]]
-        for o in card["outputs"]
-    ]
+    """Grades, measured against simulated over the newest rows, and the envelope."""
     parts = [
-        f"<h1>Twin, grade {escape(twin.grade)}</h1><p class=quiet>model {escape(identity)}, {twin.rows} rows</p>",
-        _table(["output", "grade", "free-run fit %", "RMSE", "model", "reason"], rows),
+        f"<h1>Twin of {escape(', '.join(twin.wanted.outputs))}: grade {escape(twin.grade)}</h1>",
+        f"<p class=quiet>model {escape(identity)}, learned from {twin.rows} rows, {_clock(twin)}</p>",
     ]
-    for j, output in enumerate(twin.outputs):
-        if output.part is not None:
-            given = len(twin.last_y) // 4
-            run = output.part.run(twin.last_u, twin.last_y[:given, j])
-            half = np.where(np.arange(len(run)) < given, 0.0, output.band_at(np.arange(1.0, len(run) + 1.0) - given))
-            parts.append(f"<h2>{escape(output.name)}: measured (dashed) and simulated</h2>")
-            parts.append(_chart(run, twin.last_y[:, j], run - half, run + half, "rows"))
-    parts.append("<h2>Envelope of the inputs</h2>")
-    parts.append(_table(["input", "from", "to"], [[n, *ends] for n, ends in card["envelope"].items()]))
+    for j, (output, card) in enumerate(zip(twin.outputs, twin_card(twin)["outputs"], strict=True)):
+        parts.append(f"<h2>{escape(output.name)}</h2>")
+        if output.reason:
+            parts.append(f"<p class=told><b>Refused:</b> {escape(output.reason)}</p>")
+        if output.part is None:
+            continue
+        facts = {
+            "grade": output.grade,
+            "free run explains": f"{card['free_run_fit_percent']} %",
+            "free-run error": card["free_run_rmse"],
+            "90 % band, half": card["band_90_at_longest_horizon"],
+        }
+        parts.append(_facts(facts) + f"<p class=quiet>{escape(output.words)}</p>")
+        given = len(twin.last_y) // 4
+        run = output.part.run(twin.last_u, twin.last_y[:given, j])
+        half = np.where(np.arange(len(run)) < given, 0.0, output.band_at(np.arange(1.0, len(run) + 1.0) - given))
+        chart = run_chart(
+            f"{output.name}, measured and simulated", run, twin.last_y[:, j], (run - half, run + half), "rows"
+        )
+        parts.append(_figure(chart, _keys("simulated, left alone after the first quarter", "measured")))
+    parts.append("<h2>Where the inputs were</h2>")
+    parts += [_strip(twin, i) for i in range(len(twin.wanted.inputs))]
+    parts.append("<p class=quiet>Outside the shaded range the twin refuses to answer.</p>")
     return _page("Twin", parts)
 
 
-def change_page(twin: Twin, changes: Sequence[str], past: Past | None, told: dict[str, Any]) -> str:
+def change_page(
+    twin: Twin, changes: Sequence[str], past: Past | None, told: dict[str, Any], limits: Limits | None = None
+) -> str:
     """The answer as a fan per output."""
-    past = past or Past(u=twin.last_u, y=twin.last_y)
-    parts = [f"<h1>What if {escape(', '.join(changes))}</h1>"]
-    if told["refused"]:
-        parts.append(f"<p><b>Refused:</b> {escape(told['reason'])}</p>")
-    keys = ["baseline", "new", "lo", "hi", "change", "settling", "grade", "reason"]
-    parts.append(_table(["output", *keys], [[n, *(e[k] for k in keys)] for n, e in told["outputs"].items()]))
+    past, limits = past or Past(u=twin.last_u, y=twin.last_y), limits or {}
+    course = course_of(twin, list(changes), past.u[-1])
+    asked = Question(past=past, course=course, limits=limits, total_rows=0)
+    parts = [f"<h1>What if {escape(', '.join(changes))}?</h1>"]
     for j, output in enumerate(twin.outputs):
         effect = told["outputs"][output.name]
+        parts.append(f"<h2>{escape(output.name)}</h2>")
         if output.part is None or output.grade == REFUSED or effect["change"] is None:
+            parts.append(f"<p class=told><b>Refused:</b> {escape(effect['reason'])}</p>")
             continue
-        rows = max(60, int(3 * effect["settling"] / twin.step))
-        after = changed_inputs(twin, list(changes), past.u[-1])
-        held, moved = (
-            output.part.run(np.concatenate([past.u, np.repeat(u[None], rows, axis=0)]), past.y[:, j])[len(past.u) :]
-            for u in (past.u[-1], after)
-        )
+        facts = {
+            "now, held": effect["baseline"],
+            "then": effect["new"],
+            "90 % band": f"{effect['lo']} to {effect['hi']}",
+            "change": effect["change"],
+            "settled after": f"{effect['settling']} {twin.time_unit}",
+            "grade": output.grade,
+        }
+        parts.append(_facts(facts))
+        crossed = [f"{c['side']} limit after {c['after']} {twin.time_unit}" for c in effect["limits_crossed"]]
+        if crossed:
+            parts.append(f"<p class=told><b>Crosses</b> its {escape(' and its '.join(crossed))}.</p>")
+        rows = max(60, int(_FAN * effect["settling"] / twin.step))
+        still, moved = (asked.future(output.part, j, c, rows) for c in (held(asked.now), course))
         half = output.band_at(np.arange(1.0, rows + 1.0))
-        parts.append(f"<h2>{escape(output.name)}: changed, and held (dashed)</h2>")
-        parts.append(_chart(moved, held, moved - half, moved + half, "rows from now"))
+        ends = [v for v in limits.get(output.name, ()) if np.isfinite(v)]
+        chart = run_chart(
+            f"{output.name}, changed and held", moved, still, (moved - half, moved + half), "rows from now", ends
+        )
+        parts.append(_figure(chart, _keys("changed", "inputs held")))
+    parts.append("<h2>Where the inputs were, and where they would go</h2>")
+    parts += [_strip(twin, i, float(course.end[i])) for i in range(len(twin.wanted.inputs))]
     parts.append("<p class=quiet>A proposal for review by a person, never a command.</p>")
     return _page("What if", parts)
 
 
-def _chart(line: Floats, other: Floats, low: Floats, high: Floats, x_name: str) -> str:
-    every = max(1, len(line) // _MOST_POINTS)
-    line, other, low, high = (v[::every] for v in (line, other, low, high))
-    values = np.concatenate([line, other, low, high])
-    bottom, top = float(np.nanmin(values)), float(np.nanmax(values))
-    span = (top - bottom) or 1.0
+def _strip(twin: Twin, column: int, asked: float | None = None) -> str:
+    name, envelope = twin.wanted.inputs[column], twin.envelope
+    chart = place_strip(name, twin.last_u[:, column], float(envelope.low[column]), float(envelope.high[column]), asked)
+    where = "" if asked is None else f", asked: {asked:.5g} (the bar)"
+    return _figure(chart, f"{escape(name)}: newest rows{where}")
 
-    def points(ys: Floats) -> list[str]:
-        xs = np.linspace(_LEFT, _WIDTH - 10, len(ys))
-        heights = _HEIGHT - _BOTTOM - (ys - bottom) / span * (_HEIGHT - _BOTTOM - _TOP)
-        return [f"{x:.1f},{y:.1f}" for x, y in zip(xs, heights, strict=True)]
 
-    ticks = "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH}" y1="{y:.0f}" y2="{y:.0f}"/>'
-        f'<text x="{_LEFT - 6}" y="{y + 4:.0f}" text-anchor="end">{bottom + share * span:.4g}</text>'
-        for share in (0.0, 0.5, 1.0)
-        for y in [_HEIGHT - _BOTTOM - share * (_HEIGHT - _BOTTOM - _TOP)]
-    )
-    end = f"{len(line) * every} {escape(x_name)}"
+def _clock(twin: Twin) -> str:
+    return f"one every {twin.step:g} {escape(twin.time_unit)}" if twin.wanted.time else "without a clock"
+
+
+def _facts(facts: dict[str, Any]) -> str:
+    cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts.items())
+    return f"<dl class=facts>{cells}</dl>"
+
+
+def _keys(line: str, dashed: str) -> str:
     return (
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="over {escape(x_name)}">{ticks}'
-        f'<polygon class="band" points="{" ".join(points(low) + points(high)[::-1])}"/>'
-        f'<polyline class="other" points="{" ".join(points(other))}"/>'
-        f'<polyline class="line" points="{" ".join(points(line))}"/>'
-        f'<text x="{_WIDTH - 10}" y="{_HEIGHT - 10}" text-anchor="end">{end}</text></svg>'
+        f"<span class=one><span class=key></span>{escape(line)}</span> "
+        f"<span class=one><span class='key dash'></span>{escape(dashed)}</span> "
+        "<span class=one><span class='key area'></span>90 % band</span>"
     )
 
 
-def _table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{escape(c)}</th>" for c in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(v))}</td>" for v in row) + "</tr>" for row in rows)
-    return f"<table><tr>{head}</tr>{body}</table>"
+def _figure(chart: str, caption: str) -> str:
+    return f"<figure>{chart}<figcaption>{caption}</figcaption></figure>"
 
 
 def _page(title: str, parts: Sequence[str]) -> str:

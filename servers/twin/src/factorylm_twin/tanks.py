@@ -46,8 +46,8 @@ class Tanks:
         return levels
 
 
-def fit_tanks(u: Floats, y: Floats) -> Tanks:
-    """Least squares on the simulation error from several starts; then the correction."""
+def fit_tanks(u: Floats, y: Floats, near: "Tanks | None" = None) -> Tanks:
+    """Least squares on the simulation error from several starts, or from the constants of a fit `near` by."""
     from scipy.optimize import least_squares
 
     known = np.isfinite(y)
@@ -59,9 +59,7 @@ def fit_tanks(u: Floats, y: Floats) -> Tanks:
         return (_states(constants, pump, constants[7], first)[:, 1] - level)[known]
 
     best = None
-    for drain in _STARTS:
-        fill = drain * sqrt(max(float(np.nanmean(level)), 1e-3)) / max(float(np.mean(pump)), 1e-9)
-        guess = np.array([fill, drain, drain, drain, 1.2, 0.2, 0.0, first])
+    for guess in [near.constants] if near else _guesses(level, pump, first):
         low = np.array([0, 1e-5, 1e-5, 1e-5, 0.2, 0, float(pump.min()) - np.ptp(pump), 0])
         high = np.array([np.inf, 1, 1, 1, 5, 1, float(pump.min()) + 0.5 * np.ptp(pump), 2])
         found = least_squares(
@@ -74,6 +72,11 @@ def fit_tanks(u: Floats, y: Floats) -> Tanks:
         best = found if best is None or found.cost < best.cost else best
     assert best is not None
     return _corrected(best.x, u, y, scale, first)
+
+
+def _guesses(level: Floats, pump: Floats, first: float) -> list[Floats]:
+    height = sqrt(max(float(np.nanmean(level)), 1e-3)) / max(float(np.mean(pump)), 1e-9)
+    return [np.array([drain * height, drain, drain, drain, 1.2, 0.2, 0.0, first]) for drain in _STARTS]
 
 
 def _corrected(constants: Floats, u: Floats, y: Floats, scale: float, first: float) -> Tanks:

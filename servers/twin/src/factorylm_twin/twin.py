@@ -35,8 +35,10 @@ class Envelope:
 
 @dataclass(frozen=True, kw_only=True)
 class OutputModel:
-    """One output: the model, its siblings (each fitted without one stretch), its grade and its band by horizon.
+    """One output: the model, its grade and its band by horizon.
 
+    `siblings` are the same model fitted without one stretch each; `rivals` are other kinds of model that did nearly
+    as well: what they disagree about is not known.
     `input_refusals` says per input why its effect is not told; `gain_low` and `gain_high` stand where a closed loop
     gave gains instead of free runs.
     """
@@ -44,6 +46,7 @@ class OutputModel:
     name: str
     part: Part | None
     siblings: tuple[Part, ...]
+    rivals: tuple[Part, ...]
     words: str
     grade: str
     reason: str

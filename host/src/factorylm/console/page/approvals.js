@@ -40,12 +40,17 @@ export class Approvals extends Part {
       make("p", { class: "row" }, make("strong", {}, request.tag), left),
       ...(request.description ? [make("p", { class: "soft clamp" }, request.description)] : []),
       make("p", { class: "change" }, `${shown(request.before)}${unit} → ${shown(request.value)}${unit}`),
+      this.why(request),
       make("p", { class: "soft" }, `asked by ${request.client || "an assistant"} ${whom} at ${clock(request.asked)}`),
       make("div", {},
         this.button(request, true, `Approve writing ${shown(request.value)}${unit} to ${request.tag}`),
         this.button(request, false, `Refuse writing to ${request.tag}`)));
     this.count(item);
     return item;
+  }
+  why({ reason }) {
+    if (!reason) return make("p", { class: "soft" }, "The assistant gives no reason.");
+    return make("p", { class: "why" }, make("span", { class: "soft" }, "The assistant says, unchecked: "), make("q", {}, reason));
   }
   button(request, approve, label) {
     const decide = (event) => {

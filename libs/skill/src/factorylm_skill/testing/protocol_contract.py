@@ -107,7 +107,7 @@ async def tags_are_listed_page_by_page(skill: ProtocolSkill) -> None:
 async def samples_have_statistics_and_handles(skill: ProtocolSkill) -> None:
     async with simulated(skill) as (client, _):
         tags = (await _names(client, skill.name))[:2]
-        answer = await client.ask(f"{skill.name}_sample_tags", tags=tags, seconds=0.5, interval_s=0.1)
+        answer = await client.ask(f"{skill.name}_sample_tags", tags=tags, seconds=1, interval_s=0.2)
         rows = [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
         assert [row["tag"] for row in rows] == tags
         assert all(row["count"] >= 1 and row["series"].startswith("series:") for row in rows), rows

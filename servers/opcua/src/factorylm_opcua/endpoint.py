@@ -1,4 +1,4 @@
-"""How one device is to be reached, from its plant file entry: everything a connection needs to know."""
+"""Where a server is and how to sign in, out of its plant file entry: everything a connection needs to know."""
 
 import os
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from factorylm_opcua.dialect import DeviceOptions, Mode, Policy
 
 
 @dataclass(frozen=True, kw_only=True)
-class Access:
+class Endpoint:
     """Where the server is, and how to sign in."""
 
     device: str
@@ -60,10 +60,10 @@ class Access:
         return _from_environment(self.user_env), _from_environment(self.password_env)
 
 
-def access_of(device: Device) -> Access:
+def endpoint_of(device: Device) -> Endpoint:
     """The access that `device` describes."""
     options = DeviceOptions.model_validate(device.options)
-    return Access(
+    return Endpoint(
         device=device.name,
         url=device.url,
         timeout_s=device.timeout_s,

@@ -11,7 +11,7 @@ _MOST_HOPS = 8
 
 
 @dataclass(frozen=True)
-class Route:
+class Endpoint:
     """Host and port, and the pairs of port and link from there to the controller."""
 
     host: str
@@ -29,7 +29,7 @@ class Route:
         return ", ".join(f"slot {link}" if port == "bp" else f"{port} {link}" for port, link in self.hops)
 
 
-def parse_route(url: str) -> Route:
+def parse_url(url: str) -> Endpoint:
     """The route in a device's url; raises ValueError with the allowed forms."""
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -42,7 +42,7 @@ def parse_route(url: str) -> Route:
     words = [word for word in parts.path.split("/") if word]
     # a CompactLogix, and most ControlLogix, sit in slot 0
     pairs = [("bp", words[0] if words else "0")] if len(words) < 2 else _pairs(words)
-    return Route(host, port, tuple(_hop(port_name, link) for port_name, link in pairs))
+    return Endpoint(host, port, tuple(_hop(port_name, link) for port_name, link in pairs))
 
 
 def _pairs(words: list[str]) -> list[tuple[str, str]]:
