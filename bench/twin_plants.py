@@ -204,7 +204,8 @@ KINDS: dict[str, Callable[[np.random.Generator], Plant]] = {
     "level by hand": lambda rng: level(rng, held=False),
     "level held": lambda rng: level(rng, held=True),
 }
-MAY_REFUSE = {"loop moved, unnamed"}
+
+REFUSAL_DUE = {kind for kind in KINDS if "held" in kind or "level" in kind or "small" in kind}
 
 
 def judge(count: Count, plant: Plant) -> None:
@@ -265,7 +266,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         for reason in sorted(set(count.reasons)):
             print(f"#      {count.reasons.count(reason)} x {reason}", file=sys.stderr)
-    return 0
+    return int(not all(bounds_kept(counts)))
+
+
+def bounds_kept(counts: dict[str, Count]) -> list[bool]:
+    """The promised figures over all kinds."""
+    all_of = list(counts.values())
+    covered = [c for count in all_of for c in count.covered]
+    due = [count for kind, count in counts.items() if kind in REFUSAL_DUE]
+    kept = [figure("wrong signs of what-if answers", sum(c.wrong_sign for c in all_of), most=0)]
+    if due:
+        kept.append(figure("answers where a refusal is due", sum(c.answered for c in due), most=0))
+    if covered:
+        kept.append(figure("mean coverage of the 90 % band on second records, %", float(np.mean(covered)), least=85))
+        kept.append(figure("mean coverage of the 90 % band on second records, %", float(np.mean(covered)), most=95))
+    return kept
+
+
+def figure(what: str, measured: float, *, most: float = float("inf"), least: float = float("-inf")) -> bool:
+    """Print one figure with its bound; whether it is kept."""
+    bound = f"at most {most:g}" if most < float("inf") else f"at least {least:g}"
+    kept = least <= measured <= most
+    print(f"{what:<74}  {measured:>9.3f}   {bound:<16} {'kept' if kept else 'BROKEN'}", flush=True)
+    return kept
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from factorylm_twin.arrays import Floats
 from factorylm_twin.choosing import TEMPLATES, Judged, Say, Signs, choose, free_run_band
 from factorylm_twin.datacheck import unfit, unfit_inputs
 from factorylm_twin.equations import equations_of, wanted_inputs
-from factorylm_twin.moves import Gain, gain_by_moves, lag_of
+from factorylm_twin.moves import Gain, gain_by_moves, lag_of, passing
 from factorylm_twin.tables import Record, filled
 from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
 
@@ -127,8 +127,10 @@ def _by_moves(record: Record, output: int, signs: Signs) -> OutputModel:
     for gain, sign, column in zip(gains, signs, record.wanted.inputs, strict=False):
         if not gain.refused and gain.value * sign < 0:
             return _refused(name, _lawless(name, column))
-    part = lag_of(record, gains, output)
-    fit, rmse, horizons, band = free_run_band(part, filled(record.u), record.y[:, output])
+    # a disturbance of the start stays or passes: whichever the record's own stretches say
+    steady = lag_of(record, gains, output)
+    judged = [(part, free_run_band(part, filled(record.u), record.y[:, output])) for part in (steady, passing(steady))]
+    part, (fit, rmse, horizons, band) = min(judged, key=lambda one: one[1][1])
     return OutputModel(
         name=name,
         part=part,
