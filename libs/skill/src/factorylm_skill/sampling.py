@@ -28,11 +28,13 @@ def sample_tool(prefix: str, devices: Devices, shelf: SeriesShelf) -> Tool:
     """The tool over `devices`; its series go to `shelf`."""
 
     async def run(asked: SampleTags, call: Call) -> SampleAnswer:
-        tags = [devices.plant.tag(reference) for reference in dict.fromkeys(asked.tags)]
+        tags, unknown = devices.asked(asked.tags)
         if not _are_followed(devices, tags):
-            return sample_answer(await _scanned(devices, tags, asked, call), devices.problem, shelf)
-        columns, watched_s = await _followed(devices, tags, asked.seconds, asked.interval_s)
-        return _answer(columns, _held_table(columns, watched_s), devices.problem, shelf)
+            answer = sample_answer(await _scanned(devices, tags, asked, call), devices.problem, shelf)
+        else:
+            columns, watched_s = await _followed(devices, tags, asked.seconds, asked.interval_s)
+            answer = _answer(columns, _held_table(columns, watched_s), devices.problem, shelf)
+        return answer.model_copy(update={"problems": [*answer.problems, *map(told_problem, unknown)]})
 
     return Tool(
         name=f"{prefix}_sample_tags",
