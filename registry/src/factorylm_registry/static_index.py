@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,25 +27,24 @@ def write_index(
 
     Each address of the API is a folder with `index.json`: tell the web server that this is its index file.
     """
-    evidence = registry.evidence_maker()
+    evidence, tree = registry.evidence_maker(), _Tree(folder)
     by_name: dict[str, list[Listing]] = {}
     count = 0
     for listing in _listings(registry, names):
         by_name.setdefault(listing.name, []).append(listing)
-        _write(folder / "evidence" / listing.name / "versions" / listing.version, evidence(listing))
-        _write(folder / "v0.1/servers" / listing.name / "versions" / listing.version, listing.wire())
+        tree.write(f"evidence/{listing.name}/versions/{listing.version}", evidence(listing))
+        tree.write(f"v0.1/servers/{listing.name}/versions/{listing.version}", listing.wire())
         _copy_wheel(registry, listing, folder)
         count += 1
         progress(count)
     for name, listings in by_name.items():
-        versions = folder / "v0.1/servers" / name / "versions"
-        _write(versions, _list(sorted(listings, key=lambda one: one.number, reverse=True)))
+        versions = f"v0.1/servers/{name}/versions"
+        tree.write(versions, _list(sorted(listings, key=lambda one: one.number, reverse=True)))
         newest = next((one for one in listings if one.is_latest), listings[0])
-        for place in (versions, folder / "evidence" / name / "versions"):
-            (place / "latest").mkdir(exist_ok=True)
-            shutil.copyfile(place / newest.version / "index.json", place / "latest" / "index.json")
+        tree.write(f"{versions}/latest", newest.wire())
+        tree.write(f"evidence/{name}/versions/latest", evidence(newest))
     latest = [one for listings in by_name.values() for one in listings if one.is_latest]
-    _write(folder / "v0.1/servers", _list(latest))
+    tree.write("v0.1/servers", _list(latest))
     _write_log(registry, folder / "log")
     return count
 
@@ -122,6 +123,23 @@ def _write_tile(folder: Path, number: int, width: int, content: bytes) -> None:
     (folder / name).write_bytes(content)
 
 
-def _write(folder: Path, value: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.json").write_text(json.dumps(value, separators=(",", ":")), encoding="utf-8")
+@dataclass(frozen=True)
+class _Tree:
+    """Addresses as folders; each is made once, for on many disks that is what an index costs."""
+
+    folder: Path
+    made: set[str] = field(default_factory=set)
+
+    def write(self, address: str, value: Any) -> None:
+        self._make(address)
+        text = json.dumps(value, separators=(",", ":"))
+        with open(os.path.join(self.folder, address, "index.json"), "w", encoding="utf-8") as file:  # noqa: PTH118, PTH123
+            file.write(text)
+
+    def _make(self, address: str) -> None:
+        if address in self.made:
+            return
+        if address:
+            self._make(address.rpartition("/")[0])
+        (self.folder / address).mkdir(parents=not address, exist_ok=True)
+        self.made.add(address)
