@@ -1,12 +1,10 @@
 """Text that comes from a plant: shown, capped and harmless, never obeyed.
 
-Control, bidirectional and zero-width characters become visible escapes, as everywhere in FactoryLM; taking them out
-would hide the evidence.
+Control, bidirectional and zero-width characters become visible escapes; taking them out would hide the evidence.
 """
 
 import hashlib
-
-from factorylm_skill.untrusted import told_to_the_model
+import unicodedata
 
 MAX_CELL = 300
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -17,7 +15,14 @@ def visible(text: str, limit: int = 80) -> str:
 
     The kit's rule without the kit, which brings mcp: a report needs no server.
     """
-    return told_to_the_model(text, limit)
+    shown = "".join(_visible(letter) for letter in text[: limit + 1])
+    return shown if len(text) <= limit and len(shown) <= 2 * limit else shown[: limit - 1] + "…"
+
+
+def _visible(letter: str) -> str:
+    if letter == " " or unicodedata.category(letter)[0] not in "CZ":
+        return letter
+    return f"<U+{ord(letter):04X}>"
 
 
 def capped(text: str) -> str:
