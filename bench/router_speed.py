@@ -74,9 +74,20 @@ def litellm_in_front_of(upstream: int) -> list[Process]:
         print(f"LiteLLM does not install here: {why_not}")
         return []
     port = free_port()
-    options = ["--model", "openai/m", "--api_base", f"http://127.0.0.1:{upstream}/v1", "--port", str(port)]
+    options = [
+        "--model",
+        "openai/m",
+        "--alias",
+        "m",
+        "--api_base",
+        f"http://127.0.0.1:{upstream}/v1",
+        "--port",
+        str(port),
+    ]
     try:
-        return [start("litellm", [program, *options], port, timeout_s=180, OPENAI_API_KEY="unused")]
+        # Without a key of its own it does less; it refuses that unless told so.
+        open_to_all = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true", "OPENAI_API_KEY": "unused"}
+        return [start("litellm", [program, *options], port, timeout_s=180, **open_to_all)]
     except RuntimeError as error:
         print(f"LiteLLM does not start here: {error}")
         return []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from factorylm_skill.file_lock import locked
 
 from workspace.environment import uv_settings
 from workspace.members import ROOT, Member, members
@@ -27,9 +28,15 @@ def all_members() -> dict[str, Member]:
 
 @pytest.fixture(scope="session")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel of every package, as a release has it."""
-    folder = tmp_path_factory.mktemp("wheels")
-    build_wheels(folder)
+    """A folder with the wheel of every package, as a release has it; built once for all workers of a run."""
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "wheels"
+    with (shared / "wheels.lock").open("ab") as file, locked(file):
+        if not folder.is_dir():
+            build_wheels(shared / "wheels-unfinished")
+            (shared / "wheels-unfinished").rename(folder)
     return folder
 
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tokenize
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -22,6 +23,9 @@ PROTOCOL_WORDS = re.compile(
 )
 
 
+providers_of_modules = cache(packages_distributions)
+
+
 def test_a_package_imports_only_packages_below_it(member: Member, all_members: dict[str, Member]) -> None:
     below = {name for name, other in all_members.items() if layer(other) < layer(member)}
     assert siblings_of(member, list(all_members.values())) <= below
@@ -31,7 +35,7 @@ def test_a_package_declares_everything_it_imports(member: Member, all_members: d
     declared = {requirement_name(line) for line in member.requirements} | {requirement_name(member.name)}
     declared |= {part for name in declared for part in PARTS.get(name, ())}
     own = {other.package: requirement_name(other.name) for other in all_members.values()}
-    providers = packages_distributions()
+    providers = providers_of_modules()
     undeclared = {
         (path.relative_to(ROOT).as_posix(), name)
         for path in sources(member)
@@ -83,7 +87,7 @@ def test_the_shared_words_need_pydantic_and_nothing_else(all_members: dict[str, 
 def test_a_skill_starts_without_its_heavy_libraries(skill: Member, all_members: dict[str, Member]) -> None:
     """A client waits for the first answer; drivers, numbers and models load when they are first used."""
     heavy = all_needs(skill.requirements) - all_needs(all_members["factorylm-skill"].project["dependencies"])
-    modules = {name for name, dists in packages_distributions().items() if heavy & set(map(requirement_name, dists))}
+    modules = {name for name, dists in providers_of_modules().items() if heavy & set(map(requirement_name, dists))}
     asked = (
         "import sys, factorylm_skill; before = set(sys.modules); "
         f"import {skill.package}.server; print(*sorted({modules!r} & (sys.modules.keys() - before)))"

@@ -13,9 +13,9 @@ from workspace.services import running_services
 
 Call = Callable[..., int]
 
-# One file stays in one worker: its simulators are started once.
 WITH_LLAMA = "--with-llama"
-EVERYTHING = ("-n", "2", "--dist", "loadfile", "--quiet", "--cov", "--cov-report=term")
+# Neighbours mostly stay in one worker, where their simulators are started once; who is done early takes over the rest.
+EVERYTHING = ("-n", "2", "--dist", "worksteal", "--quiet", "--cov", "--cov-report=term")
 
 
 def lint(call: Call) -> int:

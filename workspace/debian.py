@@ -28,13 +28,26 @@ class Program:
 
 
 CHROMIUM = Program(
-    "chromium", "chromium", frozenset({"factorylm", "factorylm-alarms", "factorylm-predictor", "factorylm-registry"})
+    "chromium",
+    "chromium",
+    frozenset(
+        {
+            "factorylm",
+            "factorylm-alarms",
+            "factorylm-edge",
+            "factorylm-predictor",
+            "factorylm-registry",
+            "factorylm-router",
+            "factorylm-twin",
+        }
+    ),
 )
 MOSQUITTO = Program("mosquitto", "mosquitto", frozenset({"factorylm-edge"}))
 NATS = Program("nats-server", "nats-server", frozenset({"factorylm-edge"}))
 POSTGRESQL = Program("postgres", "postgresql", frozenset({"factorylm-edge", "factorylm-registry", "factorylm-router"}))
 REDIS = Program("redis-server", "redis-server", frozenset({"factorylm-router"}))
-PROGRAMS = (CHROMIUM, MOSQUITTO, NATS, POSTGRESQL, REDIS)
+SYSTEMD = Program("systemd-analyze", "systemd", frozenset({"factorylm-edge"}))
+PROGRAMS = (CHROMIUM, MOSQUITTO, NATS, POSTGRESQL, REDIS, SYSTEMD)
 
 
 def find(command: str) -> str | None:

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import entry_points
 from typing import Any
@@ -17,9 +17,13 @@ from workspace.bench import FIGURES
 from workspace.imports import layer, siblings_of
 from workspace.members import ROOT, Member, members
 
-# A benchmark of one package is shown on that package's page, the others on the project's.
-PAGES = {name: f"servers/{name}/README.md" for name in ("enip", "modbus", "opcua", "s7")}
-PAGES["registry"] = "registry/README.md"
+# A benchmark called like a package, or like it and more (`router-speed`), is shown on that package's page, the others
+# on the project's.
+PAGES = {
+    member.folder.name: page.relative_to(ROOT).as_posix()
+    for member in members()
+    if "<!-- figures: written" in (page := member.folder / "README.md").read_text(encoding="utf-8")
+}
 
 
 def main() -> int:
@@ -97,13 +101,10 @@ def _reached(name: str, direct: dict[str, set[str]]) -> set[str]:
     return direct[name] | {further for near in direct[name] for further in _reached(near, direct)}
 
 
-def _figures() -> str:
-    """What `./run bench record` kept of the benchmarks that have no page of their own, one row a figure."""
-    return _table_of(name for name in _kept() if name not in PAGES)
-
-
-def _table_of(benches: Iterable[str]) -> str:
+def _figures(page: str) -> str:
+    """What `./run bench record` kept of the benchmarks of a page, one row a figure."""
     kept = _kept()
+    benches = [name for name in kept if PAGES.get(name.partition("-")[0], "README.md") == page]
     rows = [_figure_row(row, kept[name]["command"]) for name in benches for row in kept[name]["figures"]]
     return "| what | measured | bound | again with |\n|---|---|---|---|\n" + "".join(rows)
 
@@ -126,8 +127,8 @@ def _judgements() -> str:
 
 GENERATED: dict[str, dict[str, Callable[[], str]]] = {
     "ARCHITECTURE.md": {"imports": _imports},
-    "README.md": {"skills": _skills, "figures": _figures},
-    **{page: {"figures": partial(_table_of, [name])} for name, page in PAGES.items()},
+    "README.md": {"skills": _skills, "figures": partial(_figures, "README.md")},
+    **{page: {"figures": partial(_figures, page)} for page in PAGES.values()},
 }
 GENERATED["registry/README.md"]["judgements"] = _judgements
 

@@ -61,7 +61,7 @@ def _built() -> Path:
             raise SetupError(f"building llama.cpp needs {tool}; on Debian: apt-get install cmake g++")
     CACHE.mkdir(parents=True, exist_ok=True)
     source = _source()
-    say("building llama.cpp's server (once; it takes half an hour on two cores)")
+    say("building llama.cpp's server (once; six minutes of CPU)")
     _done(["cmake", "-S", source / "vendor" / "llama.cpp", "-B", CACHE / "build", *OPTIONS])
     _done(["cmake", "--build", CACHE / "build", "--target", "llama-server", "--parallel", str(os.cpu_count() or 1)])
     return SERVER

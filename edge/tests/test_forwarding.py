@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 from factorylm_edge.bus import Bus, LocalBus, fits
 from factorylm_edge.forwarder import Forwarder, SendError
+from factorylm_edge.gateway import Gateway
 from factorylm_edge.nats_bus import NatsBus
 from factorylm_edge.outbox import Batch, OutboxTable
 from factorylm_edge.postgres_history import PostgresHistory
 from factorylm_edge.sample import SECOND, Sample
-from factorylm_edge.settings import Forward, Namespace, Outbox
+from factorylm_edge.settings import EdgeSettings, Forward, Namespace, Outbox
 from factorylm_edge.site import SiteStore
 from factorylm_edge.sqlite_history import SqliteHistory
 from factorylm_edge.targets import BusTarget, HistoryTarget
 from factorylm_edge.wire import batch_of, message
-from factorylm_schema import BadRequestError
+from factorylm_schema import BadRequestError, Plant
 
 BEGIN_US = 1_767_225_600 * SECOND
 END_US = BEGIN_US + 86_400 * SECOND
@@ -182,6 +183,17 @@ async def test_only_listed_tags_leave(gateway_history, until):
     gateway_history.append(samples_at(1))
     await drained(forwarder, until)
     assert [[s.tag for s in batch.samples] for batch in line.taken] == [["d.t0", "d.t1"]]
+
+
+async def test_without_a_listed_target_nothing_is_even_put_out_to_leave(tmp_path):
+    history = SqliteHistory(tmp_path / "history.db")
+    gateway = Gateway(Plant(), [], EdgeSettings(), history)
+    gateway.recorder.put(samples_at(1))
+    await gateway.recorder.flush()
+    assert gateway.forwarders == []
+    assert history.read("d.t0", BEGIN_US, END_US).samples == samples_at(1)[:1]
+    assert history._db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+    history.close()
 
 
 async def test_what_waited_for_the_line_is_flagged_historical(gateway_history, until):

@@ -4,6 +4,7 @@ import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
@@ -11,9 +12,20 @@ from factorylm.console import Board, console_app
 from factorylm.console.stream import Stream
 from factorylm.guard import Guard
 from factorylm.serve import operators_choice
-from factorylm_schema import AlarmEvent, Device, Plant, Reading, Tag
-from factorylm_skill import ApprovalDesk, AuditLog, CallRecord, Devices, StandingAlarms
+from factorylm_schema import AlarmEvent, Device, FactoryLMError, Plant, Reading, Tag
+from factorylm_skill import (
+    ApprovalDesk,
+    Arguments,
+    AuditLog,
+    Call,
+    CallRecord,
+    Devices,
+    OpenSkill,
+    StandingAlarms,
+    Tool,
+)
 from factorylm_skill.desk import WriteRequest
+from pydantic import BaseModel, ConfigDict
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 EVIL = "<img src=x onerror=alert(1)>\u202e" + "x" * 10_000
@@ -244,3 +256,78 @@ def test_writes_and_a_console_together_make_a_desk(tmp_path) -> None:
     options.read_only = True
     settings, board = operators_choice(options, PLANT)
     assert (settings.allow_writes, settings.desk, board.desk) == (False, None, None)
+
+
+class Course(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    time: str
+    kind: str
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class Asked(Arguments):
+    tag: str
+    start: str
+    points: int
+
+
+def history(answer: Course | FactoryLMError, asked: list[Asked]) -> OpenSkill:
+    """A history skill as any package may bring it."""
+
+    async def read(question: Asked, _: Call) -> Course:
+        asked.append(question)
+        if isinstance(answer, FactoryLMError):
+            raise answer
+        return answer
+
+    tool = Tool(
+        name="history_read",
+        title="Read",
+        description="The course of one tag.",
+        arguments=Asked,
+        result=Course,
+        run=read,
+    )
+    return OpenSkill(tools=[tool])
+
+
+async def test_the_past_of_a_tag_comes_from_the_history_skill_with_its_gaps(board) -> None:
+    windows = Course(
+        time=NOW.isoformat(), kind="windows", columns=["s", "mean", "not_good"],
+        rows=[[0, 1.5, 0], [18, 1.6, 0], [180, None, 1]],
+    )  # fmt: skip
+    asked: list[Asked] = []
+    board.show([history(windows, asked)])
+    async with browser(board) as web:
+        told = (await web.get("/api/past", params={"tag": "d.level", "hours": "1"})).json()
+        assert (await web.get("/api/snapshot")).json()["past"] is True
+    begin = NOW.timestamp()
+    assert told == {"points": [[begin, 1.5], [begin + 18, 1.6], [begin + 36, None], [begin + 180, None]]}
+    assert [(a.tag, a.start) for a in asked] == [("d.level", "-3600s")]
+
+
+@pytest.mark.parametrize(
+    ("tag", "hours", "status", "said"),
+    [
+        ("d.nothing", "1", 404, "no tag 'd.nothing'"),
+        ("d.level", "soon", 400, "say hours"),
+        ("d.level", "-1", 400, "say hours"),
+        ("d.level", "nan", 400, "say hours"),
+        ("d.level", "1", 404, "no history in /data"),
+    ],
+)
+async def test_a_past_that_cannot_be_told_is_said_why(board, tag, hours, status, said) -> None:
+    board.show([history(FactoryLMError("there is no history in /data"), [])])
+    async with browser(board) as web:
+        answer = await web.get("/api/past", params={"tag": tag, "hours": hours})
+    assert answer.status_code == status
+    assert said in answer.json()["title"]
+
+
+async def test_a_server_without_a_history_offers_none(board) -> None:
+    board.show([OpenSkill(tools=[])])
+    async with browser(board) as web:
+        assert (await web.get("/api/snapshot")).json()["past"] is False
+        assert (await web.get("/api/past", params={"tag": "d.level", "hours": "1"})).status_code == 404

@@ -362,3 +362,31 @@ async def test_nothing_overlaps_and_axe_finds_no_violation(tmp_path: Path, schem
         assert [(v["id"], v["nodes"][0]["html"][:200]) for v in found["violations"]] == []
         await page.get_by_role("button", name="Refuse").click()
         await asyncio.wait_for(asking, 60)
+
+
+async def test_a_trend_shows_what_the_history_holds_and_goes_back_to_live(tmp_path: Path) -> None:
+    port, board = free_port(), small_board(tmp_path / "audit.jsonl")
+
+    class Kept:
+        async def course(self, tag: str, hours: float) -> list[tuple[float, float | None]]:
+            if hours > 100:
+                return []
+            now = datetime.now(UTC).timestamp()
+            return [(now - hours * 3600, 100.0), (now - hours * 1800, None), (now, 200.0)]
+
+    board.past = Kept()
+    async with served(board, port), console_page(port) as page:
+        await page.get_by_role("button", name="Trend of d.level").click()
+        spans = page.get_by_role("group", name="Span of the trend of d.level")
+        large = page.locator("flm-trend[large] svg")
+        await spans.get_by_role("button", name="12 hours").click()
+        await expect(large).to_have_attribute("aria-label", "trend between 100 and 200 over 43200 seconds")
+        # the next live values do not throw the reader back
+        await expect(page.locator("#clock")).not_to_be_empty()
+        await expect(large).to_have_attribute("aria-label", "trend between 100 and 200 over 43200 seconds")
+        await spans.get_by_role("button", name="7 days").click()
+        await expect(page.locator("flm-values")).to_contain_text("The history holds nothing of this span.")
+        await spans.get_by_role("button", name="Live").click()
+        await expect(large).to_have_attribute("aria-label", re.compile("over [0-9]{1,3} seconds"))
+        pressed = await spans.get_by_role("button").evaluate_all("all => all.map(b => b.ariaPressed)")
+        assert pressed == ["true", "false", "false", "false"]

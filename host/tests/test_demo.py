@@ -3,13 +3,16 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+import httpx2
 import pytest
 from factorylm.demo_plant import PlantFault
 from factorylm.demo_plant.machines import Pump
@@ -232,3 +235,39 @@ def pairs(found: dict[str, Any]) -> list[list[float]]:
 
 def percent(pair: list[float]) -> float:
     return 100 * (pair[1] - pair[0]) / pair[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there a process is ended without being told")
+def test_a_demo_that_is_kept_serves_its_console_with_the_past_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    homes = dict.fromkeys(("HOME", "FACTORYLM_HOME", "XDG_CONFIG_HOME", "TMPDIR"), str(tmp_path))
+    port, page = free_port(), free_port()
+    command = [sys.executable, "-m", "factorylm", "demo", "--keep"]
+    command += ["--port", str(port), "--console", f"127.0.0.1:{page}"]
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **homes},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as demo:
+        try:
+            assert demo.stderr is not None
+            # the console says that it listens when the walk is over; at its end there would be an empty line
+            assert demo.stderr.readline().decode().startswith(f"console: http://127.0.0.1:{page}/")
+            asked = httpx2.get(f"http://127.0.0.1:{page}/api/past", params={"tag": "drive1.vibration", "hours": "13"})
+            values = [value for _, value in asked.json()["points"] if value is not None]
+            assert max(values) > 3 > 1.1 > min(values)
+            demo.terminate()
+            assert demo.wait(60) == 0
+        finally:
+            demo.kill()
+    assert not list(tmp_path.glob("factorylm-demo-*"))
+    for closed in (port, page):
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", closed), 5)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

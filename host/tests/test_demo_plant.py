@@ -4,6 +4,7 @@ import csv
 import json
 from collections import Counter
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from factorylm.demo_plant.areas import SIGNALS
 from factorylm.demo_plant.export import Story, export
 from factorylm.demo_plant.machines import Exchanger, Pump
 from factorylm.demo_plant.plant import SET_POINTS
+from factorylm.demo_plant.trial import Trial
 
 HOUR = 3600
 
@@ -146,6 +148,26 @@ def test_an_export_holds_history_journal_lives_and_the_truth(tmp_path: Path) -> 
     lives = {row["unit"]: float(row["failed_at_hour"]) for row in rows(tmp_path / "bearing_truth.csv")}
     runs = Counter(row["unit"] for row in rows(tmp_path / "bearing_runs.csv"))
     assert runs == {unit: int(failed) for unit, failed in lives.items()}
+
+
+def test_a_speed_trial_is_recorded_every_second_and_ends_where_it_began(tmp_path: Path) -> None:
+    trial = Trial(begin_h=0.1, minutes=12)
+    truth = export(tmp_path, Story(days=0.02, seed=9, step_s=20, moves_per_day=0, trial=trial))
+    found = rows(tmp_path / "speed_trial.csv")
+    assert [row["time"] for row in (found[0], found[-1])] == [truth["trial"]["begin"], truth["trial"]["end"]]
+    assert len(found) == 12 * 60
+    speeds = [float(row["drive1.speed_setpoint"]) for row in found]
+    assert speeds[0] == speeds[-1] == 1200.0
+    assert all(trial.slowest <= speed <= trial.fastest for speed in speeds)
+    moved = [after for before, after in pairwise(speeds) if before != after]
+    assert moved == [move["value"] for move in truth["moves"]]
+    assert len(moved) >= 4
+    # the two files tell of the same plant
+    history = {row["time"]: row["drive1.flow"] for row in rows(tmp_path / "history.csv")}
+    assert len(history) == 86
+    both = [row for row in found if row["time"] in history]
+    assert len(both) == 36
+    assert all(row["drive1.flow"] == history[row["time"]] for row in both)
 
 
 def test_equal_stories_write_equal_files(tmp_path: Path) -> None:

@@ -273,3 +273,25 @@ def test_a_key_that_no_header_may_carry_is_refused(monkeypatch: Any):
     monkeypatch.setenv("KEY", "one\r\nX-Evil: 1")
     with pytest.raises(ConfigError, match="characters that no header may carry"):
         Provider("p", ProviderConfig(url="http://127.0.0.1:1/v1", key_env="KEY"))
+
+
+async def test_connections_that_were_closed_while_resting_are_forgotten(within: Any):
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await server.request(reader)
+            if server.connections <= 5:
+                await all_asked.wait()
+            writer.write(OK)
+
+    all_asked = asyncio.Event()
+    server = Server(talk)
+    async with server.provider() as provider:
+        burst = [asyncio.create_task(asked(provider)) for _ in range(5)]
+        await within(lambda: len(server.heads) == 5)
+        all_asked.set()
+        await asyncio.gather(*burst)
+        assert len(provider._resting) == 5
+        for connection in list(provider._resting)[:4]:
+            connection.close()
+        assert await asked(provider) == b"{}"
+        assert len(provider._resting) == 1

@@ -228,6 +228,14 @@ async def test_a_configuration_edited_into_nonsense_leaves_the_old_one_and_says_
         assert (await plant.chat("cheap"))[0] == 200
 
 
+async def test_what_only_a_new_start_can_change_is_told(plant: Any, public: str, caplog: Any):
+    async with plant.running(public):
+        plant.file.write_text(plant.file.read_text().replace("router.db", "other.db"))
+        assert plant.service.reload()
+        assert (await plant.chat("cheap"))[0] == 200
+    assert "stay as they are until the router starts again" in caplog.text
+
+
 async def test_the_same_request_is_answered_from_the_cache_for_nothing(plant: Any, public: str):
     async with plant.running(public + "[cache]\nseconds = 60\n"):
         first = await plant.chat("cheap", "same")

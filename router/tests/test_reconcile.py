@@ -112,6 +112,7 @@ async def test_the_ledger_equals_the_books_of_the_providers(plant: Any, public: 
             if row.cost_source == "estimated":
                 assert await state.correct(row.attempt_id, charged.get(row.attempt_id, 0))
         assert sum(t.cost_micro for t in await state.totals("model")) == total
+    print(f"{REQUESTS} requests, {len(rows)} rows: {sure} sure ones equal, {estimated} settled, {total} micro-dollars")
     assert sure > REQUESTS / 2
     assert 0 < estimated < REQUESTS / 3
     told = sum(row.cost_micro for row in rows)

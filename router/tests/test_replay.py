@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 from factorylm_router.answers import comparable, final_answer, kind_of
+from factorylm_router.cascade import caution
 from factorylm_router.cli import main
 from factorylm_router.features import Observation, Question
 from factorylm_router.learning import drift_factor, quality_of, recalibrated, sequential_test
@@ -293,3 +294,10 @@ def test_the_sequential_test_decides_rightly_and_rarely_wrongly():
     assert [run_test(0.75, seed) for seed in range(40)].count("better") >= 38
     assert [run_test(0.25, seed) for seed in range(40)].count("worse") >= 38
     assert [run_test(0.5, seed) for seed in range(200)].count("better") <= 20
+
+
+def test_the_cheaper_the_team_the_more_caution_it_leaves_room_for():
+    assert caution([0.1, 0.1, 0.1]) == 1.0
+    assert caution([0.0, 0.02, 0.04]) == caution([0.3]) == 4.0
+    assert 1.0 < caution([0.05, 0.05, 0.05]) < caution([0.03, 0.04, 0.05]) < 4.0
+    assert caution([0.1, 0.1, 0.0, 0.9]) == 1.0, "more than three are never asked"

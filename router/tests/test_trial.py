@@ -111,7 +111,7 @@ async def test_drift_sends_up_what_was_accepted_before(plant: Any, public: str, 
         plant.outside.models[model] = script(model, always(text))
     plant.site.models["local"] = script("local", always("The answer is 3"))
     plant.outside.models["premium"] = script("premium", always("The answer is 3000."))
-    tables = public + "[routing]\nshadow_share = 0\npremium_calls_per_right_answer = 6\n"
+    tables = public + "[routing]\nshadow_share = 0\npremium_calls_per_right_answer = 1.5\n"
     async with plant.running(tables):
         _, _, before = await plant.chat("auto", ASK)
         for _ in range(100):

@@ -7,10 +7,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from factorylm_schema import Device, DeviceError, FactoryLMError, Plant, Quality, Reading, Tag
+from factorylm_schema import AlarmEvent, Device, DeviceError, FactoryLMError, Plant, Quality, Reading, Tag
 from factorylm_skill import Devices, ProtocolSkill, Samples
 from factorylm_skill.devices import no_reading
+from factorylm_skill.driver import TellsAlarms
 
+from factorylm_edge.alarm_watch import AlarmWatch, KeepEvents
 from factorylm_edge.reporting import BackOff, Reports, next_due
 from factorylm_edge.sample import Sample, microseconds, sample_of
 from factorylm_edge.settings import Scan, paced
@@ -18,6 +20,10 @@ from factorylm_edge.settings import Scan, paced
 logger = logging.getLogger("factorylm.edge")
 
 Put = Callable[[Sequence[Sample]], None]
+
+
+async def _nobody(_: Sequence[AlarmEvent]) -> None:
+    return None
 
 
 def _utc_now() -> datetime:
@@ -38,6 +44,7 @@ class DeviceState:
     problem: str = ""
     retry_at_s: float = 0.0
     slowest_s: float = 0.0
+    heard_s: float = 0.0  # of the monotonic clock
 
 
 @dataclass
@@ -92,6 +99,7 @@ class GroupScan:
         self._put(self.reports.worth_keeping(map(sample_of, readings)))
         self.back_off.answered()
         self.state.up, self.state.problem = True, ""
+        self.state.heard_s = asyncio.get_running_loop().time()
 
     def _put(self, samples: Sequence[Sample]) -> None:
         self.state.samples += len(samples)
@@ -117,6 +125,7 @@ class Collector:
     skills: Sequence[ProtocolSkill]
     scan: Scan
     put: Put
+    keep_events: KeepEvents = _nobody
     states: dict[str, DeviceState] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -136,8 +145,18 @@ class Collector:
                 for skill in self.skills:
                     for scan in self._groups(skill, opened):
                         group.create_task(scan.run())
+                    for watch in self._watches(skill, opened):
+                        group.create_task(watch.run())
         finally:
             await asyncio.gather(*(devices.close() for devices in opened))
+
+    def _watches(self, skill: ProtocolSkill, opened: list[Devices]) -> list[AlarmWatch]:
+        """One for each device that tells its alarms, over sessions of their own: a look may take its time."""
+        part = self.plant.only(skill.dialect.schemes)
+        devices = Devices(part, skill.connect)
+        opened.append(devices)
+        telling = [name for name in part.devices if isinstance(devices.line(name).driver, TellsAlarms)]
+        return [AlarmWatch(name, devices, self.scan.alarms_interval_s, self.keep_events) for name in telling]
 
     def _groups(self, skill: ProtocolSkill, opened: list[Devices]) -> list[GroupScan]:
         found = []

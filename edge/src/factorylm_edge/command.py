@@ -95,6 +95,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     parser.add_argument("--to", type=Path, required=True, metavar="FILE", help="FILE.csv or FILE.parquet")
     parser.add_argument("--tag", action="append", default=[], metavar="PATTERN", help="only these (default: all)")
+    parser.add_argument("--events", action="store_true", help="alarm events instead of values (CSV)")
     parser.add_argument("--hours", type=float, default=24.0, help="how far back (default 24)")
 
 
@@ -214,8 +215,11 @@ def _settings_of(options: argparse.Namespace, plant: Plant) -> Any:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from factorylm_edge.exporting import export
+    from factorylm_edge.exporting import export, export_events
 
+    if options.events:
+        sys.stdout.write(f"{export_events(options.data, options.to, options.hours):,} events in {options.to}\n")
+        return
     told = export(options.data, options.to, options.tag or ["*"], options.hours)
     sys.stdout.write(f"{told.samples:,} samples of {told.tags} tags in {options.to}\n")
 

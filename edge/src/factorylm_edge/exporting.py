@@ -12,12 +12,13 @@ from typing import Any
 
 from factorylm_schema import BadRequestError, MissingPartError
 
-from factorylm_edge.sample import SECOND, Sample, instant, quality_name
+from factorylm_edge.sample import SECOND, Sample, instant, microseconds, quality_name
 from factorylm_edge.sqlite_history import SqliteReader
 from factorylm_edge.sqlite_layout import FILE_NAME
 
 _HOUR_US = 3600 * SECOND
 _DAY_US = 24 * _HOUR_US
+_MOST_EVENTS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,26 @@ def export(folder: Path, to: Path, patterns: Sequence[str], hours: float, *, unt
         count = write(beside, parts)
     beside.replace(to)
     return Exported(tags=len(tags), samples=count)
+
+
+def export_events(folder: Path, to: Path, hours: float, *, until_us: int | None = None) -> int:
+    """Alarm events as CSV, in order of time; returns how many."""
+    if to.suffix.lower() != ".csv":
+        raise BadRequestError(f"{to.name} is not .csv", hint="Alarm events are written as CSV")
+    end_us = until_us or time.time_ns() // 1000
+    with closing(SqliteReader(folder / FILE_NAME)) as reader:
+        events = reader.events(end_us - int(hours * _HOUR_US), end_us, _MOST_EVENTS)
+    if len(events) == _MOST_EVENTS:
+        raise BadRequestError(f"these are {_MOST_EVENTS:,} events or more", hint="Export fewer hours at a time")
+    beside = to.with_name(to.name + ".part")
+    with beside.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["time", "source", "name", "active", "severity", "text"])
+        for event in events:
+            stamp = _stamp(microseconds(event.time))
+            rows.writerow([stamp, event.source, event.name, int(event.active), event.severity, event.text])
+    beside.replace(to)
+    return len(events)
 
 
 def _parts(

@@ -11,15 +11,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from factorylm_schema import Plant, PlantFileError, load_plant
+from factorylm_schema import AlarmEvent, Plant, PlantFileError, load_plant
 from factorylm_skill import ProtocolSkill
 
-from factorylm_edge.collector import Collector
+from factorylm_edge.collector import Collector, DeviceState
 from factorylm_edge.forwarder import Forwarder
 from factorylm_edge.history import HistoryError, TagRecord
+from factorylm_edge.limits import LimitAlarms
 from factorylm_edge.outbox import OutboxTable
+from factorylm_edge.pace import Pace
 from factorylm_edge.recorder import Recorder
-from factorylm_edge.sample import Sample
+from factorylm_edge.sample import DAY_US, Sample
 from factorylm_edge.settings import EdgeSettings
 from factorylm_edge.sqlite_history import SqliteHistory
 from factorylm_edge.targets import target_of
@@ -30,6 +32,8 @@ _HOUSEKEEPING_S = 10.0
 _RETENTION_S = 3600.0
 _LOOK_AT_PLANT_S = 2.0
 _CLOCK_JUMP_S = 2.0
+_REMEMBERED_US = 90 * DAY_US
+_MOST_REMEMBERED = 1_000_000
 
 
 @dataclass
@@ -46,10 +50,14 @@ class Gateway:
     outbox: OutboxTable = field(init=False)
     forwarders: list[Forwarder] = field(default_factory=list)
     collector: Collector = field(init=False)
+    alarms: LimitAlarms = field(init=False)
     latest: dict[str, Sample] = field(default_factory=dict)
     begun_s: float = field(default_factory=time.monotonic)
     clock_jumps: int = 0
     plant_problem: str = ""
+    _untold: list[AlarmEvent] = field(default_factory=list)
+    _pace: Pace = field(default_factory=Pace)
+    _clock_apart: float = field(default_factory=lambda: _clock_apart())
 
     def __post_init__(self) -> None:
         self.history.forwarded = bool(self.settings.forward)
@@ -67,7 +75,12 @@ class Gateway:
             for forward in self.settings.forward
         ]
         self.outbox.begin([forwarder.name for forwarder in self.forwarders])
-        self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put)
+        self.collector = Collector(self.plant, self.skills, self.settings.scan, self.recorder.put, self._keep_events)
+        self.alarms = LimitAlarms(self.settings.alarms)
+        if self.settings.alarms:
+            now_us = time.time_ns() // 1000
+            events = self.history.events(now_us - _REMEMBERED_US, now_us + _REMEMBERED_US, _MOST_REMEMBERED)
+            self.alarms.remember(events)
 
     async def run(self) -> None:
         """Until cancelled; what was collected until then is committed."""
@@ -92,27 +105,46 @@ class Gateway:
             "kept": self.recorder.kept,
             "waiting": self.recorder.waiting,
             "lost": self.recorder.lost,
+            "per_s": self._pace.per_s(""),
             "history_bytes": self.history.used_bytes(),
+            "history_most": self.settings.keep.retention.most_bytes,
             "free_bytes": shutil.disk_usage(self.history.path.parent).free,
             "clock_jumps": self.clock_jumps,
             "trouble": self.recorder.trouble or self.plant_problem,
-            "devices": [asdict(state) for state in self.collector.states.values()],
+            "devices": [self._device_status(state) for state in self.collector.states.values()],
             "targets": [
                 {
                     "to": _without_secrets(forwarder.name),
+                    "tags": forwarder.forward.tags,
                     "sent": forwarder.sent,
                     "trouble": forwarder.trouble,
                     **asdict(self.outbox.backlog(forwarder.name)),
                 }
                 for forwarder in self.forwarders
             ],
+            "alarms": sorted(f"{tag} {side.replace('_', ' ')}" for tag, side in self.alarms.active),
             "outbox_dropped": self.outbox.dropped,
+            "outbox_bytes": self.outbox.bytes() if self.forwarders else 0,
+            "outbox_most": self.settings.outbox.most_bytes,
         }
+
+    def _device_status(self, state: DeviceState) -> dict[str, Any]:
+        silent_s = round(time.monotonic() - state.heard_s, 1) if state.heard_s else None
+        return {**asdict(state), "per_s": self._pace.per_s(state.name), "silent_s": silent_s}
 
     async def _committed(self, samples: Sequence[Sample]) -> None:
         self.latest.update((sample.tag, sample) for sample in samples)
+        self._untold += self.alarms.judge(samples)
+        if self._untold:
+            with suppress(HistoryError):  # a disk that fills up just now: the next commit says so, and they wait
+                await asyncio.to_thread(self.history.append_events, self._untold)
+                self._untold = []
         for forwarder in self.forwarders:
             forwarder.wake()
+
+    async def _keep_events(self, events: Sequence[AlarmEvent]) -> None:
+        """On the disk before it returns; what fails is told again at the next look."""
+        await asyncio.to_thread(self.history.append_events, events)
 
     async def _collect(self) -> None:
         """The collector, and a new one whenever the plant file has changed to something sound."""
@@ -126,7 +158,7 @@ class Gateway:
                     await collecting
             await asyncio.to_thread(self.history.describe, _records(plant))
             self.plant = plant
-            self.collector = Collector(plant, self.skills, self.settings.scan, self.recorder.put)
+            self.collector = Collector(plant, self.skills, self.settings.scan, self.recorder.put, self._keep_events)
             logger.warning("the plant file changed: now %d devices", len(plant.devices))
 
     async def _changed_plant(self) -> Plant:
@@ -163,18 +195,23 @@ class Gateway:
 
     async def _watch_clock(self) -> None:
         """A clock that is set moves the times of samples: said once for each jump, never hidden."""
-        apart = time.time() - time.monotonic()
         while True:
+            self._pace.note(time.monotonic(), self.recorder.kept, self.collector.states.values())
             await asyncio.sleep(1)
-            now_apart = time.time() - time.monotonic()
-            if abs(now_apart - apart) > _CLOCK_JUMP_S:
+            apart = _clock_apart()
+            if abs(apart - self._clock_apart) > _CLOCK_JUMP_S:
                 self.clock_jumps += 1
-                logger.warning("the clock jumped by %+.1f s; samples carry the new time", now_apart - apart)
-            apart = now_apart
+                logger.warning("the clock jumped by %+.1f s; samples carry the new time", apart - self._clock_apart)
+            self._clock_apart = apart
 
 
 def _records(plant: Plant) -> list[TagRecord]:
     return [TagRecord(name=tag.id, unit=tag.unit, description=tag.description) for tag in plant.tags()]
+
+
+def _clock_apart() -> float:
+    """Stays as it is until somebody sets the clock."""
+    return time.time() - time.monotonic()
 
 
 def _mark(path: Path | None) -> tuple[int, int] | None:

@@ -73,15 +73,22 @@ class OutboxTable:
             batches, samples = db.execute(asked, (target,)).fetchone()
         return Backlog(batches=batches, samples=samples)
 
+    def bytes(self) -> int:
+        """What waits takes."""
+        with self.history.commit() as db:
+            return _size(db)
+
     def bound(self) -> None:
         """Keep to the most that may wait: the declared policy says what goes. The history keeps everything."""
-        most = self.policy.most_mb * 1_000_000
         with self.history.commit() as db:
-            (size,) = db.execute("SELECT coalesce(sum(length(data)), 0) FROM outbox").fetchone()
-            full = size > most
+            full = _size(db) > self.policy.most_bytes
             if full and self.policy.when_full == "drop-oldest":
                 self.dropped += _drop_oldest(db)
             self.history.forwarded = not full or self.policy.when_full == "drop-oldest"
+
+
+def _size(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(sum(length(data)), 0) FROM outbox").fetchone()[0])
 
 
 def _newest(db: sqlite3.Connection) -> int:

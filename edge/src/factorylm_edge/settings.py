@@ -2,13 +2,14 @@
 
 import tomllib
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from factorylm_schema import Fault, Plant, PlantFileError, Tag
 from factorylm_schema.fault_words import told
 from factorylm_schema.toml_lines import key_lines, line_of
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from factorylm_edge.history import Retention
 
@@ -38,6 +39,7 @@ class Scan(_Part):
     """What is read how often; `report` says whether a value that stays is kept again and again."""
 
     interval_s: Interval = 1.0
+    alarms_interval_s: Interval = 2.0
     report: Literal["changes", "all"] = "changes"
     # a value holds 90 s at most where nothing else was heard: a gateway that lives says so in time
     most_silence_s: Annotated[float, Field(ge=1, le=60)] = 60.0
@@ -95,6 +97,34 @@ class Outbox(_Part):
     most_mb: Annotated[int, Field(ge=1)] = 1024
     when_full: Literal["drop-oldest", "refuse-newest"] = "drop-oldest"
 
+    @property
+    def most_bytes(self) -> int:
+        """`most_mb` in bytes."""
+        return self.most_mb * 1_000_000
+
+
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Limits(_Part):
+    """Beyond which values of one tag an alarm event is told; `hysteresis` is how far it has to come back."""
+
+    high_high: Number | None = None
+    high: Number | None = None
+    low: Number | None = None
+    low_low: Number | None = None
+    hysteresis: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    severity: Annotated[int, Field(ge=1, le=1000)] = 500
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        given = [limit for limit in (self.low_low, self.low, self.high, self.high_high) if limit is not None]
+        if not given:
+            raise ValueError("no limit: give one of high_high, high, low, low_low")
+        if any(lower >= upper for lower, upper in pairwise(given)):
+            raise ValueError("limits are not in order: low_low < low < high < high_high")
+        return self
+
 
 class EdgeSettings(_Part):
     """All of edge.toml."""
@@ -104,6 +134,7 @@ class EdgeSettings(_Part):
     namespace: Namespace = Field(default_factory=Namespace)
     forward: list[Forward] = Field(default_factory=list)
     outbox: Outbox = Field(default_factory=Outbox)
+    alarms: dict[str, Limits] = Field(default_factory=dict)
 
 
 def load_settings(path: Path | None, plant: Plant) -> EdgeSettings:
@@ -136,6 +167,8 @@ def _check_names(settings: EdgeSettings, plant: Plant, path: Path, text: str) ->
         for name in names
         if name not in plant.devices
     ]
+    known_tags = {tag.id for tag in plant.tags()}
+    unknown = [name for name in settings.alarms if name not in known_tags]
     for name, device in settings.scan.devices.items():
         known = plant.devices[name].tags if name in plant.devices else {}
         wrong += [
@@ -144,9 +177,10 @@ def _check_names(settings: EdgeSettings, plant: Plant, path: Path, text: str) ->
             for pattern in group.tags
             if known and not any(fnmatchcase(tag, pattern) for tag in known)
         ]
-    if wrong:
+    if wrong or unknown:
         lines = key_lines(text)
         key_parts = [(tuple(map(str, key)), message) for key, message in wrong]
+        key_parts += [(("alarms", name), f"the plant has no tag {name!r}") for name in unknown]
         raise PlantFileError(
             [Fault(file=path.name, line=line_of(key, lines), key=".".join(key), message=why) for key, why in key_parts]
         )

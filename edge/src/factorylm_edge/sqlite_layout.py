@@ -58,7 +58,7 @@ def open_reader(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise HistoryError(f"there is no history at {path}", hint="factorylm-edge run --plant FILE collects one")
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        connection = sqlite3.connect(_read_only(path), uri=True, isolation_level=None, timeout=5)
         connection.execute("PRAGMA query_only=1")
         _check_layout(connection, path)
     except sqlite3.Error as error:
@@ -70,6 +70,15 @@ def gateway_id(connection: sqlite3.Connection) -> str:
     """Made with the file: a gateway that begins anew counts anew, under another name."""
     (found,) = connection.execute("SELECT value FROM meta WHERE key = 'gateway'").fetchone()
     return str(found)
+
+
+def _read_only(path: Path) -> str:
+    """Where nothing can be written and nobody writes, SQLite has to be told so: its index of the log has no place.
+
+    https://sqlite.org/wal.html#read_only_databases
+    """
+    frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    return f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if frozen else ''}"
 
 
 def _make(connection: sqlite3.Connection) -> None:

@@ -1,9 +1,12 @@
 """`factorylm demo`: a plant on four real protocols, a real host process, a real MCP client; every answer is live."""
 
 import argparse
+import asyncio
 import json
+import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,7 @@ from mcp import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
 
 from factorylm.demo_export import add_export_options, run_export
-from factorylm.demo_scene import Scene, running_scene
+from factorylm.demo_scene import DemoError, Scene, beside, running_scene
 from factorylm.printing import print_line
 from factorylm.shift import Shift
 from factorylm.transcript import Transcript, counter
@@ -38,10 +41,13 @@ def run(options: argparse.Namespace) -> None:
     if options.export:
         run_export(options)
     else:
-        anyio.run(_demo, options)
+        # whoever stops it from outside wants it ended, not a traceback
+        with suppress(asyncio.CancelledError):
+            anyio.run(_demo, options)
 
 
 async def _demo(options: argparse.Namespace) -> None:
+    _end_on_sigterm()
     begun = time.monotonic()
     count, about = counter()
     async with running_scene() as scene:
@@ -64,6 +70,13 @@ async def _demo(options: argparse.Namespace) -> None:
         )
         if options.keep:
             await _keep(scene, options)
+
+
+def _end_on_sigterm() -> None:
+    """As Ctrl-C does: whoever stops the demo must not leave its servers behind."""
+    task = asyncio.current_task()
+    if sys.platform != "win32" and task:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
 
 
 def _write(file: Path, transcript: Transcript, scene: Scene, seconds: float) -> None:
@@ -89,4 +102,6 @@ async def _keep(scene: Scene, options: argparse.Namespace) -> None:
         f" http://{options.console}/"
     )
     command = [sys.executable, *scene.serve, "--http", f"127.0.0.1:{options.port}", "--console", options.console]
-    await anyio.run_process(command, stdout=None, stderr=None, check=False)
+    async with beside(command) as server:
+        if code := await server.wait():
+            raise DemoError(f"the server ended with exit code {code}", hint="Is its port taken? See --port, --console")

@@ -4,12 +4,12 @@ import asyncio
 import csv
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from factorylm_schema import FactoryLMError
 from factorylm_skill import AuditLog
@@ -37,7 +37,7 @@ PAST = Story(
     bearings=24,
     trial=Trial(begin_h=0.25, minutes=40),
 )
-# The collector stops when it is told to; a machine that is busy gets time to commit
+# A process that is told to end commits and closes first; a machine that is busy gets time for it
 _PATIENCE_S = 20.0
 # The latest half hour of the vibration, as the history gives it out
 RECENT, _RECENT_H = "vibration.csv", 0.5
@@ -154,13 +154,21 @@ async def _collected(scene: Scene) -> AsyncIterator[None]:
     command = [*_EDGE, "run", "--plant", str(scene.plant_file), "--data", str(scene.folder), "--log-level", "ERROR"]
     log = scene.folder / "collector.log"
     with log.open("wb") as said:
-        process = await asyncio.create_subprocess_exec(*command, stdout=said, stderr=said)
+        async with beside(command, said) as process:
+            yield
+            if process.returncode is not None:
+                told = log.read_text(encoding="utf-8", errors="replace")
+                raise DemoError(f"the collector ended by itself: {told[-500:]}")
+
+
+@asynccontextmanager
+async def beside(command: Sequence[str], said: IO[bytes] | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that runs while the block runs, and is told to end with it; `said` takes what it prints."""
+    process = await asyncio.create_subprocess_exec(*command, stdout=said, stderr=said)
     try:
-        yield
+        yield process
     finally:
-        if process.returncode is not None:
-            print_line(f"The collector ended by itself: {log.read_text(encoding='utf-8', errors='replace')[-500:]}")
-        else:
+        if process.returncode is None:
             process.terminate()
             try:
                 await asyncio.wait_for(process.wait(), _PATIENCE_S)

@@ -121,7 +121,9 @@ class Shift:
     async def _when_will_it_fail(self) -> None:
         limit = LIMIT["P101_VIB_HIHI"]
         self._begin("when_fails", f"When does the vibration reach its very-high limit, {limit:g} mm/s?", limit=limit)
-        answer = await self.ask("predictor_trend", data=RECENT, tag="value", limit=limit, time="time")
+        # the latest half hour; without a history there is only the whole table
+        data, tag = (RECENT, "value") if self._has("history") else ("history.csv", VIBRATION)
+        answer = await self.ask("predictor_trend", data=data, tag=tag, limit=limit, time="time")
         p5, p50, p95 = (answer.get(key) for key in ("p5", "p50", "p95"))
         if p50 is not None:
             self._conclude(

@@ -91,6 +91,7 @@ ALARM = AlarmEvent(time=datetime(2026, 11, 20, tzinfo=UTC), source="d", name="HI
 @dataclass
 class Told:
     alarms: list[AlarmEvent]
+    complete: bool = True
 
 
 async def test_alarms_come_from_the_devices_that_keep_them(skill, settings, memory) -> None:

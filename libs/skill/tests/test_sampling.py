@@ -67,10 +67,11 @@ async def test_a_line_lost_while_watching_ends_the_series_with_its_reason(tellin
     skill, teller = telling
     teller.changes, teller.fails = [("level", 1.0)], NotConnectedError("cable cut")
     async with connected(skill, settings) as client:
-        answer = await client.ask("shed_sample_tags", tags=["d.level"], seconds=0.5, interval_s=0.25)
+        answer = await client.ask("shed_sample_tags", tags=["d.level"], seconds=20, interval_s=0.25)
     row = dict(zip(answer["columns"], answer["rows"][0], strict=True))
     assert (row["count"], row["missing"]) == (1, 1)
     assert answer["problems"][0]["problem"] == "cable cut"
+    assert answer["samples"]["rows"][-1][0] < 20, "a moment that nobody watched"
 
 
 async def test_a_tag_that_tells_nothing_is_a_problem(telling, settings) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from factorylm_router.cascade import caution
 from factorylm_router.errors import ConfigError
 from factorylm_router.features import Observation, Question
 from factorylm_router.verifier import PREMIUM, STAGES, Linear, Verifier, features_of
@@ -64,7 +65,7 @@ def fit_verifier(batches: Sequence[Batch], target_costs: Sequence[float], rate: 
         told[PREMIUM] = np.array([r.premium_score for r in rows])
         right[stage] = {who: _logistic(np, features[stage], scores, weights) for who, scores in told.items()}
         chances[stage] = {who: _chances(np, model, features[stage]) for who, model in right[stage].items()}
-    value = _values(np, features, chances, weights, target_costs, rate)
+    value = _values(np, features, chances, weights, target_costs, rate * caution(target_costs))
     names = ", ".join(batch.name for batch in batches)
     return Verifier(
         right=right, value=value, premium_calls_per_right_answer=rate, fitted_on=f"{names}: {len(rows)} rows"

@@ -174,6 +174,8 @@ class Service:
             )
             return False
         self.reload_trouble = ""
+        if _fixed(config) != _fixed(self.config):
+            log.warning("server.host, port, data and state stay as they are until the router starts again")
         old, self.providers = self.providers, desk.providers
         self.config, self.gateway.desk = config, desk
         self.chooser.verifier, self.chooser.known, self.chooser.trial = verifier, self._known(), trial
@@ -182,6 +184,12 @@ class Service:
         task.add_done_callback(self._forget)
         log.info("configuration taken over")
         return True
+
+
+def _fixed(config: Config) -> tuple[object, ...]:
+    """What a running router cannot change: where it listens and keeps its books."""
+    server = config.server
+    return (server.host, server.port, server.data, server.state)
 
 
 async def _closed_when_idle(providers: Providers) -> None:

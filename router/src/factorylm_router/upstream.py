@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections import deque
 from typing import Any
 
 from yarl import URL
@@ -35,7 +36,7 @@ class Provider:
         self._trust = trust(name, config)
         self._head = _head(name, config, self._url)
         self._heads: dict[str, bytes] = {}
-        self._resting: list[Connection] = []
+        self._resting: deque[Connection] = deque()
 
     def breaker(self, model: str) -> Breaker:
         found = self.breakers.get(model)
@@ -65,6 +66,8 @@ class Provider:
 
     def finish(self, connection: Connection) -> None:
         """An answer that was not read to its end closes its connection."""
+        while self._resting and not self._resting[0].is_reusable:
+            self._resting.popleft()  # those that rested longest were closed first: a burst leaves nothing behind
         if connection.is_reusable:
             connection.rest()
             self._resting.append(connection)

@@ -69,3 +69,14 @@ def test_a_journal_of_one_instant_has_counts_but_no_rates(write_log, report):
     found = report(write_log([(0, f"T{i}", "ACT") for i in range(12)]))
     assert (found["hours"], found["per_hour"], found["peak_10min"]) == (0, None, 12)
     assert set(found["time_in_flood_pct"].values()) == {None}
+
+
+def test_a_report_loads_no_server(write_log):
+    log = write_log([(0, "T", "ACT"), (9, "T", "RTN")])
+    code = (
+        "import sys; from factorylm_alarms.command import main; main(['report', sys.argv[1], '--json', sys.argv[2]]); "
+        "sys.exit(', '.join({'mcp', 'pydantic', 'anyio'} & set(sys.modules)) or 0)"
+    )
+    command = [sys.executable, "-c", code, str(log), str(log.with_suffix(".json"))]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -72,9 +72,9 @@ async def test_a_long_list_goes_on_where_the_time_ran_out(serving, drive):
     async with serving() as wire:
         for number in range(1500):
             wire.controller.tags.add(f"Machine_{number:05}_temperature_of_the_gear", "REAL")
-        wire.faults.delay_s = 0.05
+        wire.faults.delay_s = 0.1
         wire.faults.set(FaultKind.DELAY, times=None)
-        driver = drive(wire, timeout_s=0.8)
+        driver = drive(wire, timeout_s=1.6)
         rows, calls = None, 0
         while rows is None and calls < 20:
             calls += 1

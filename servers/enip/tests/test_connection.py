@@ -14,7 +14,7 @@ from factorylm_skill.faults import FaultKind
 
 async def test_a_restart_during_a_batch_is_survived_by_the_same_call(serving, drive, tag):
     async with serving(Habits(large_connections=False)) as wire:
-        driver = drive(wire)
+        driver = drive(wire, timeout_s=10)
         tags = [tag(f"Counts[{index}]") for index in range(1500)]
         await driver.read(tags)
         wire.faults.set(FaultKind.DISCONNECT)

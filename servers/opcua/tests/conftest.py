@@ -76,6 +76,14 @@ async def driver(plant: Plant) -> AsyncIterator[OpcuaDriver]:
     await one.close()
 
 
+@pytest.fixture
+async def patient(plant: Plant) -> AsyncIterator[OpcuaDriver]:
+    """For what is long work, and no test of a timeout."""
+    one = OpcuaDriver(plant.device("pump1").model_copy(update={"timeout_s": 10.0}))
+    yield one
+    await one.close()
+
+
 # -- a server with security ------------------------------------------------------------------------
 
 

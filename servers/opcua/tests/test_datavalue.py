@@ -82,7 +82,7 @@ def test_every_other_type_is_read():
         (ua.Variant([1, 2, 3], V.Int32), [1, 2, 3]),
         (ua.Variant(["a", "b"]), ["a", "b"]),
         (ua.Variant([[1, 2], [3, 4]], V.Int16), [[1, 2], [3, 4]]),
-        (ua.Variant(ua.EUInformation(UnitId=3)), Structure("i=889", 10)),
+        (ua.Variant(ua.EUInformation(UnitId=3)), Structure("i=889", b"\xff\xff\xff\xff\3" + bytes(5))),
         (ua.Variant(None), None),
         (ua.Variant(ua.DataValue(ua.Variant(5, V.Byte)), V.DataValue), 5),
     ]

@@ -137,7 +137,7 @@ async def test_an_unreachable_name_in_the_servers_list_is_not_used(driver, line,
     assert "calls itself not-reachable.invalid" in endpoints.evidence
 
 
-async def test_a_folder_with_thousands_of_nodes_comes_in_pages(driver, server):
+async def test_a_folder_with_thousands_of_nodes_comes_in_pages(patient, server):
     core = server.server
     folder = await core.nodes.objects.add_folder(server.node("Big"), f"{server.index}:Big")
     for k in range(300):
@@ -145,7 +145,7 @@ async def test_a_folder_with_thousands_of_nodes_comes_in_pages(driver, server):
     try:
         seen, cursor = [], ""
         while True:
-            page = await driver.browse("Big", "", 70, cursor)
+            page = await patient.browse("Big", "", 70, cursor)
             assert len(page.rows) <= 70
             seen += [row[0] for row in page.rows]
             cursor = page.cursor

@@ -28,7 +28,7 @@ def test_what_arrives_becomes_one_value(decoded, type_id, element, value):
     ("decoded", "element", "told"),
     [
         (None, (), "no value"),
-        (Structure("ns=2;i=5", 12), (), "structure of 12 bytes"),
+        (Structure("ns=2;i=5", bytes(12)), (), "structure of 12 bytes"),
         ([0.123456789] * 100, (), "array of 100 elements"),
         (1.0, (0,), "not an array"),
         ([1, 2], (2,), "index 2 is outside"),

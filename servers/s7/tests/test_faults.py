@@ -42,8 +42,8 @@ async def test_a_lasting_fault_is_an_error_with_quality_and_hint_and_passes(benc
 async def test_what_was_answered_before_the_fault_is_kept(bench, kind):
     """Ten jobs, the fault strikes from the fourth on: three jobs' values stand, the others say why not."""
     wanted = [f"DB1:{2 * n}:INT" for n in range(1100)]
-    async with bench(counting(), timeout_s=3.0, reply_timeout_s=0.3, pdu=240) as b:
-        b.faults.late_s = 4
+    async with bench(counting(), timeout_s=6.0, reply_timeout_s=0.3, pdu=240) as b:
+        b.faults.late_s = 8
         answer, good = b.cpu.answer, 3
 
         def strikes_later(question: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """Simulated plants with known truth."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,6 +28,36 @@ def first_order(u: np.ndarray, gain: float, time: float, delay: int, offset: flo
     return y
 
 
+def levels(rng: np.random.Generator, low: float, high: float, rows: int, hold: int = 30) -> np.ndarray:
+    """Levels held for `hold` rows."""
+    return np.repeat(rng.uniform(low, high, rows // hold + 1), hold)[:rows]
+
+
+def behind_a_lag(steady: np.ndarray, time: float, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """What a machine makes of its steady values."""
+    return first_order(steady, 1.0, time, 0, 0.0) + rng.normal(0, noise, len(steady))
+
+
+def station(seed: int) -> Columns:
+    """A pump against a static head and a valve: flow by the curve, power by flow and speed."""
+    rng = np.random.default_rng(seed)
+    speed, valve = levels(rng, 1000, 1400, 1500), levels(rng, 0.5, 1.0, 1500, 25)
+    flow = np.sqrt(52 * (speed / 1480) ** 2 - 8) / 0.116 * valve
+    power = 4.0 * (speed / 1480) ** 3 + 0.02 * flow
+    return {
+        "speed": speed,
+        "valve": valve,
+        "flow": behind_a_lag(flow, 3.0, 0.1, rng),
+        "power": behind_a_lag(power, 2.0, 0.01, rng),
+    }
+
+
+@pytest.fixture(scope="session")
+def plants() -> SimpleNamespace:
+    """The generators, for tests that draw their own."""
+    return SimpleNamespace(levels=levels, behind_a_lag=behind_a_lag, station=station, first_order=first_order)
+
+
 @pytest.fixture(scope="session")
 def pump() -> Columns:
     """speed drives flow: gain 0.08, time constant 6 rows, dead time 3 rows, noise 0.2."""
@@ -40,7 +71,7 @@ def pump() -> Columns:
 def loop() -> Callable[..., Columns]:
     """A plant of gain 2 held by a PI controller; the set-point moves by `moves` every 300 rows."""
 
-    def made(moves: float, seed: int = 1, rows: int = 4800) -> Columns:
+    def made(moves: float, seed: int = 1, rows: int = 4800, grain: float = 0.0) -> Columns:
         rng = np.random.default_rng(seed)
         sp = 5.0 + moves * np.where((np.arange(rows) // 600) % 2 == 0, 1.0, -1.0)
         u, y, disturbance, total = np.zeros(rows), np.zeros(rows), 0.0, 0.0
@@ -50,6 +81,8 @@ def loop() -> Callable[..., Columns]:
                 y[k] = 0.9 * y[k - 1] + 0.2 * u[k - 1] + disturbance + rng.normal(0, 0.01)
             total += 0.02 * (sp[k] - y[k])
             u[k] = 0.5 * (sp[k] - y[k]) + total
+            if grain:
+                u[k] = round(u[k] / grain) * grain
         return {"valve": u, "level": y, "wanted": sp, "mode": np.full(rows, 1)}
 
     return made
@@ -60,7 +93,7 @@ def learned() -> Learn:
     def learn_from(columns, inputs, outputs, template="", signs=(), **more: str):
         texts = {name: [repr(float(v)) for v in values] for name, values in columns.items()}
         wanted = Wanted(inputs=tuple(inputs), outputs=tuple(outputs), **more)
-        return learn(record_of(texts, wanted, "test.csv"), template)
+        return learn(record_of(texts, wanted, "test.csv"), template, signs=signs)
 
     return learn_from
 

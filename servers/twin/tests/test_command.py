@@ -110,6 +110,35 @@ def test_timestamps_give_seconds(folder, pump, write_csv, capsys):
     assert told["settling"] == pytest.approx(10 * (3 + 6 * np.log(50)), abs=50)
 
 
+def test_the_contract_to_the_letter(folder, plants, write_csv):
+    """`fit`, `simulate` and `whatif` with two inputs, two outputs and a clock, in any names and units."""
+    columns = plants.station(3)
+    names = {"speed": "N [1/min]", "valve": "Ventil %", "flow": "Q_m3/h", "power": "P (kW)"}
+    data = {"t": np.arange(1500) * 2.5} | {names[n]: v * (100 if n == "valve" else 1) for n, v in columns.items()}
+    history = write_csv(folder / "contract.csv", data)
+    fit = ["fit", "--data", str(history), "--inputs", "N [1/min],Ventil %", "--outputs", "Q_m3/h,P (kW)"]
+    assert main([*fit, "--time", "t", "--out", str(folder / "contract.model")]) == 0
+    asked = {n: v.copy() for n, v in data.items()}
+    for name in ("Q_m3/h", "P (kW)"):
+        asked[name][50:] = np.nan
+    later = write_csv(folder / "later.csv", asked)
+    model = ["--model", str(folder / "contract.model")]
+    assert main(["simulate", *model, "--data", str(later), "--out", str(folder / "PRED.csv")]) == 0
+    with (folder / "PRED.csv").open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0] == ["row", "Q_m3/h", "P (kW)", "Q_m3/h_lo", "Q_m3/h_hi", "P (kW)_lo", "P (kW)_hi"]
+    assert [r[0] for r in rows[1:]] == [str(n) for n in range(1500)]
+    change = ["--change", "N [1/min]=-3%", "--from", str(history), "--json", str(folder / "contract.json")]
+    assert main(["whatif", *model, *change]) == 0
+    told = json.loads((folder / "contract.json").read_text())
+    assert all(isinstance(told[k], float) for k in ("baseline", "new", "change", "lo", "hi", "settling"))
+    assert told["lo"] < told["new"] < told["hi"]
+    assert told["change"] < 0
+    assert (told["in_envelope"], told["refused"], told["reason"]) == (True, False, "")
+    assert told["grade"] in {"A", "B", "C"}
+    assert told["settling"] % 2.5 == pytest.approx(0, abs=0.01)
+
+
 def test_usage_errors_exit_with_two():
     with pytest.raises(SystemExit) as exit_:
         main(["fit"])

@@ -187,3 +187,49 @@ def test_a_departure_is_dated_and_quiet_rows_raise_none():
     at = departure(rest, 1.0)
     assert at is not None
     assert 590 <= at <= 615
+
+
+def test_a_known_sign_is_kept_or_the_fit_refused(learned, pump):
+    assert learned(pump, ["speed"], ["flow"], signs=(1,)).grade == "A"
+    twin = learned(pump, ["speed"], ["flow"], signs=(-1,))
+    assert twin.grade == "refuse"
+    assert "against_physics" in twin.outputs[0].reason
+    assert "speed" in twin.outputs[0].reason
+
+
+def test_a_level_that_adds_up_has_no_steady_value(learned):
+    rng = np.random.default_rng(4)
+    u = np.repeat(rng.uniform(-1, 1, 100), 20)
+    level = 5 + np.cumsum(u - u.mean()) / 40 + rng.normal(0, 0.01, 2000)
+    twin = learned({"u": u, "y": level}, ["u"], ["y"])
+    answer = what_if(twin, ["u=+20%"])
+    assert answer.refused
+    assert answer.reason.split(":")[0] in {"adds_up", "never_settles"}
+
+
+@pytest.mark.parametrize("grain", [0.0, 0.02, 0.1])
+def test_a_controller_is_noticed_also_through_a_coarse_output(learned, loop, grain):
+    columns = loop(0.0, seed=3, grain=grain)
+    assert "closed_loop" in learned(columns, ["valve"], ["level"]).outputs[0].reason
+
+
+def test_a_machine_that_answers_within_a_row_is_not_taken_for_a_controller(learned, plants):
+    rng = np.random.default_rng(9)
+    speed = plants.levels(rng, 1000, 1400, 2400, 45)
+    flow = 0.05 * speed + rng.normal(0, 0.2, 2400)
+    twin = learned({"speed": speed, "flow": flow}, ["speed"], ["flow"])
+    assert twin.grade == "A"
+    target = 1150.0
+    assert what_if(twin, [f"speed={target}"]).effects[0].change == pytest.approx(0.05 * (target - speed[-1]), rel=0.03)
+
+
+@settings(max_examples=6, deadline=None)
+@given(gain=st.sampled_from([-3.0, -0.2, 0.2, 3.0]), time=st.floats(2, 12), seed=st.integers(0, 99))
+def test_the_change_lies_in_its_own_band_or_near_it_and_has_the_right_sign(learned, gain, time, seed):
+    u, y = lagged(np.random.default_rng(seed), gain, time, 2, 0.1, rows=1200)
+    target = 2.0 if u[-1, 0] > 5 else 8.0
+    effect = what_if(learned({"u": u[:, 0], "y": y}, ["u"], ["y"]), [f"u={target}"]).effects[0]
+    true = gain * (target - u[-1, 0])
+    assert effect.change * true > 0
+    assert effect.change == pytest.approx(true, rel=0.05)
+    assert effect.low <= 4.0 + gain * target <= effect.high

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from factorylm_twin import what_if
-from factorylm_twin.cli import _TEMPLATES
 from factorylm_twin.choosing import TEMPLATES
+from factorylm_twin.cli import _TEMPLATES
 
 ROWS = 900
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from factorylm.console.board import Board
+from factorylm.console.past import LONGEST_H
 from factorylm.guard import COOKIE, Guard, problem
 from factorylm.metrics import CONTENT_TYPE
 
@@ -48,6 +49,9 @@ def console_app(board: Board, guard: Guard | None = None) -> Starlette:
         number = board.stream.number_of(last)
         return StreamingResponse(_wire(board, number), media_type="text/event-stream")
 
+    async def past(request: Request) -> Response:
+        return await _course(board, request.query_params.get("tag", ""), request.query_params.get("hours", ""))
+
     async def decide(request: Request) -> Response:
         return await _decided(board, request, by=f"{guard.person(request)} at the console")
 
@@ -65,6 +69,7 @@ def console_app(board: Board, guard: Guard | None = None) -> Starlette:
         Route("/page/{name}", page),
         Route("/api/snapshot", snapshot),
         Route("/api/events", events),
+        Route("/api/past", past),
         Route("/api/requests/{id}", decide, methods=["POST"]),
         metrics_route(board, guard),
     ]
@@ -86,6 +91,23 @@ async def _wire(board: Board, number: int) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
     async for event in board.stream.follow(number):
         yield event.wire(board.stream.life)
+
+
+async def _course(board: Board, tag: str, hours: str) -> Response:
+    """A tag's course from the history; only tags that the page shows, only spans that a history has."""
+    try:
+        span_h = float(hours)
+    except ValueError:
+        span_h = 0.0
+    if not 0 < span_h <= LONGEST_H:
+        return problem(400, f"say hours, more than 0 and at most {LONGEST_H:g}")
+    if board.past is None:
+        return problem(404, "this server has no history; start it with --data DIR of a gateway")
+    try:
+        points = await board.past.course(board.plant.tag(tag).id, span_h)
+    except FactoryLMError as error:
+        return problem(404, error.message)
+    return JSONResponse({"points": points})
 
 
 async def _decided(board: Board, request: Request, by: str) -> Response:

@@ -23,6 +23,7 @@ from factorylm_skill import (
 )
 from factorylm_skill.reading_table import instant
 
+from factorylm.console.past import Past, past_in
 from factorylm.console.stream import Stream
 from factorylm.console.told import (
     NO_ALARMS_YET,
@@ -60,6 +61,7 @@ class Board:
     alarms: list[AlarmSource] = field(default_factory=list)
     stream: Stream = field(default_factory=Stream)
     metrics: Metrics = field(default_factory=Metrics)
+    past: Past | None = None
     period_s: float = 1.0
     alarm_period_s: float = 5.0
     _cells: dict[str, Told] = field(default_factory=dict)
@@ -73,7 +75,9 @@ class Board:
     # -- told ---------------------------------------------------------------------------------------
 
     def show(self, skills: Iterable[OpenSkill]) -> None:
-        """These skills' devices and alarms."""
+        """These skills' devices, alarms, and history."""
+        skills = list(skills)
+        self.past = past_in(skills)
         for skill in skills:
             self.alarms.append(skill.alarms)
             if skill.devices:
@@ -209,6 +213,7 @@ class Board:
             "plant": told_to_the_model(self.plant.name) or "Plant",
             "tags": sum(1 for _ in self.plant.tags()),
             "most_tags": MOST_TAGS,
+            "past": self.past is not None,
             "values": [self._cells[tag.id] for tag in self.plant.tags() if tag.id in self._cells],
             "trends": {tag: list(points) for tag, points in self._trends.items()},
             "health": self.health(),

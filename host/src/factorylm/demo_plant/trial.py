@@ -56,6 +56,8 @@ class TrialAtWork:
         """Make the move that is due after this second."""
         while self.due and self.due[0][0] <= plant.second:
             value = self.due.pop(0)[1]
+            if value == plant.pump.setpoint:
+                continue  # drawn twice in a row: no move
             plant.set_values([(SPEED, value)])
             self.made.append({"time": plant.now.isoformat(), "signal": SPEED, "value": value})
 

@@ -19,6 +19,7 @@ from factorylm_schema import (
     Quality,
     Reading,
     Tag,
+    UnknownNameError,
 )
 
 from factorylm_skill.driver import Connects, Driver, TellsAlarms
@@ -112,6 +113,21 @@ class Devices:
             self._lines[device] = Line(found, self.connect(found))
         return self._lines[device]
 
+    def asked(self, references: Sequence[str]) -> tuple[list[Tag], list[Problem]]:
+        """The tags that are meant, each once, and a problem for each name that is none; raises where none is one."""
+        tags: list[Tag] = []
+        unknown: list[UnknownNameError] = []
+        problems: list[Problem] = []
+        for reference in dict.fromkeys(references):
+            try:
+                tags.append(self.plant.tag(reference))
+            except UnknownNameError as error:
+                unknown.append(error)
+                problems.append(_no_such(reference, error))
+        if not tags:
+            raise unknown[0]
+        return tags, problems
+
     async def read(self, tags: Sequence[Tag]) -> list[Reading]:
         """One reading per tag, in order; devices are read side by side, a bad one costs only its own tags."""
         by_device: dict[str, list[Tag]] = {}
@@ -184,6 +200,15 @@ class Devices:
             return await self.line(device).run(lambda driver: driver.read(tags))
         except DeviceError as error:
             return [no_reading(tag, error) for tag in tags]
+
+
+def _no_such(reference: str, error: UnknownNameError) -> Problem:
+    return Problem(
+        tag=told_to_the_model(reference),
+        quality=Quality.BadNodeIdUnknown,
+        problem=told_to_the_model(error.message, LONGEST_ADVICE),
+        hint=error.hint,
+    )
 
 
 def no_reading(tag: Tag, error: DeviceError) -> Reading:

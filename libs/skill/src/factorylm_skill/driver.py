@@ -109,6 +109,11 @@ class AlarmsFound(Protocol):
         """The latest state of each alarm that stands."""
         ...
 
+    @property
+    def complete(self) -> bool:
+        """Whether these are all; else one that is not among them may stand nevertheless."""
+        ...
+
 
 @runtime_checkable
 class TellsAlarms(Protocol):

@@ -56,9 +56,9 @@ def read_tool(prefix: str, devices: Devices, example: str) -> Tool:
     """`<prefix>_read_tags`."""
 
     async def run(asked: ReadTags, _: Call) -> ReadAnswer:
-        tags = [devices.plant.tag(reference) for reference in dict.fromkeys(asked.tags)]
+        tags, unknown = devices.asked(asked.tags)
         readings = await devices.read(tags)
-        return read_answer(readings, [devices.problem(r) for r in readings if not r.quality.is_good])
+        return read_answer(readings, [*(devices.problem(r) for r in readings if not r.quality.is_good), *unknown])
 
     return Tool(
         name=f"{prefix}_read_tags",

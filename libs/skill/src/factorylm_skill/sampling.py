@@ -28,11 +28,13 @@ def sample_tool(prefix: str, devices: Devices, shelf: SeriesShelf) -> Tool:
     """The tool over `devices`; its series go to `shelf`."""
 
     async def run(asked: SampleTags, call: Call) -> SampleAnswer:
-        tags = [devices.plant.tag(reference) for reference in dict.fromkeys(asked.tags)]
+        tags, unknown = devices.asked(asked.tags)
         if not _are_followed(devices, tags):
-            return sample_answer(await _scanned(devices, tags, asked, call), devices.problem, shelf)
-        columns = await _followed(devices, tags, asked.seconds, asked.interval_s)
-        return _answer(columns, _held_table(columns, asked.seconds), devices.problem, shelf)
+            answer = sample_answer(await _scanned(devices, tags, asked, call), devices.problem, shelf)
+        else:
+            columns, watched_s = await _followed(devices, tags, asked.seconds, asked.interval_s)
+            answer = _answer(columns, _held_table(columns, watched_s), devices.problem, shelf)
+        return answer.model_copy(update={"problems": [*answer.problems, *map(told_problem, unknown)]})
 
     return Tool(
         name=f"{prefix}_sample_tags",
@@ -108,11 +110,16 @@ def _are_followed(devices: Devices, tags: Sequence[Tag]) -> bool:
     return len(names) == 1 and isinstance(devices.line(*names).driver, Samples)
 
 
-async def _followed(devices: Devices, tags: Sequence[Tag], seconds: float, interval_s: float) -> list[Column]:
-    """Every change of every tag, over a connection of its own, so that other questions need not wait.
+async def _followed(
+    devices: Devices, tags: Sequence[Tag], seconds: float, interval_s: float
+) -> tuple[list[Column], float]:
+    """Every change of every tag, over a connection of its own, so that other questions need not wait; and for how
+    long they were watched, which a lost connection makes shorter.
 
     The watching begins with the first value: connecting takes the device's timeout at most, not the time asked for.
     """
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     device = devices.plant.device(tags[0].device)
     columns: dict[str, Column] = {tag.id: [] for tag in tags}
     driver = devices.connect(device)
@@ -124,7 +131,8 @@ async def _followed(devices: Devices, tags: Sequence[Tag], seconds: float, inter
             async with asyncio.timeout(seconds + device.timeout_s) as watching:
                 async for readings in driver.sample(tags, interval_s):
                     if not any(columns.values()):
-                        watching.reschedule(asyncio.get_running_loop().time() + seconds)
+                        begun = loop.time()
+                        watching.reschedule(begun + seconds)
                     for reading in readings:
                         columns[reading.tag].append(reading)
     except DeviceError as error:
@@ -134,13 +142,13 @@ async def _followed(devices: Devices, tags: Sequence[Tag], seconds: float, inter
     for tag in tags:
         if lost or not columns[tag.id]:
             columns[tag.id].append(no_reading(tag, failure))
-    return list(columns.values())
+    return list(columns.values()), min(seconds, loop.time() - begun) if lost else seconds
 
 
-def _held_table(columns: Sequence[Column], seconds: float) -> TableAnswer:
+def _held_table(columns: Sequence[Column], watched_s: float) -> TableAnswer:
     """The value that held at each of at most 20 moments; all changes are in the series."""
     begun = _begin(columns)
-    moments = [round(seconds * k / (_MOST_ROWS - 1), 2) for k in range(_MOST_ROWS)]
+    moments = [round(watched_s * k / (_MOST_ROWS - 1), 2) for k in range(_MOST_ROWS)]
     rows: list[Row] = [[moment, *(shown(_held(column, begun, moment)) for column in columns)] for moment in moments]
     more = any(len(column) > _MOST_ROWS for column in columns)
     return TableAnswer(columns=["s", *(column[0].tag for column in columns)], rows=rows, truncated=more)

@@ -6,10 +6,10 @@ from factorylm_schema import Value
 from factorylm_skill.tool import Arguments
 from pydantic import BaseModel, ConfigDict, Field
 
-LogId = Annotated[str, Field(max_length=40, description="Handle from alarms_load_log")]
-Limit = Annotated[int, Field(ge=1, le=100, description="Rows at most")]
-Cursor = Annotated[str, Field(max_length=200, description="From the previous page")]
-AlarmName = Annotated[str, Field(min_length=1, max_length=400, description="Alarm name as answers show it, or: all")]
+LogId = Annotated[str, Field(max_length=40, description="Loaded log")]
+Limit = Annotated[int, Field(ge=1, le=100, description="Rows")]
+Cursor = Annotated[str, Field(max_length=200, description="Next page")]
+AlarmName = Annotated[str, Field(min_length=1, max_length=400, description="Name as shown, or: all")]
 DelaySeconds = Annotated[float, Field(ge=0, le=86_400, description="Seconds")]
 Row = list[Value | None]
 
@@ -17,7 +17,7 @@ Row = list[Value | None]
 class ListLogs(Arguments):
     """Arguments of list_logs."""
 
-    search: Annotated[str, Field(max_length=100, description="Part of a file name; empty: all")] = ""
+    search: Annotated[str, Field(max_length=100, description="Part of a name")] = ""
     limit: Limit = 30
     cursor: Cursor = ""
 
@@ -25,11 +25,11 @@ class ListLogs(Arguments):
 class LoadLog(Arguments):
     """Arguments of load_log."""
 
-    log: Annotated[str, Field(min_length=1, max_length=300, description="File from alarms_list_logs")]
+    log: Annotated[str, Field(min_length=1, max_length=300, description="File name")]
     date_order: Annotated[
-        Literal["", "day-first", "month-first"], Field(description="Only when asked: how 03/04/2025 is meant")
+        Literal["", "day-first", "month-first"], Field(description="When asked: how 03/04/2025 is meant")
     ] = ""
-    mapping: Annotated[str, Field(max_length=300, description="Confirmed mapping file, for unknown formats")] = ""
+    mapping: Annotated[str, Field(max_length=300, description="Confirmed mapping file")] = ""
 
 
 class OfLog(Arguments):
@@ -43,7 +43,7 @@ class RankAlarms(Arguments):
 
     log_id: LogId
     by: Annotated[
-        Literal["count", "chattering", "fleeting", "stale", "pairs", "findings"], Field(description="Which list")
+        Literal["count", "chattering", "fleeting", "stale", "pairs", "findings"], Field(description="List")
     ] = "count"
     limit: Limit = 10
     cursor: Cursor = ""
@@ -54,9 +54,9 @@ class ListFloods(Arguments):
 
     log_id: LogId
     definition: Annotated[
-        Literal["fixed>=10", "fixed>10", "sliding>=10", "sliding>10"], Field(description="What counts as a flood")
+        Literal["fixed>=10", "fixed>10", "sliding>=10", "sliding>10"], Field(description="Flood rule")
     ] = "sliding>=10"
-    families: Annotated[bool, Field(description="Families instead of single floods")] = False
+    families: Annotated[bool, Field(description="Families instead")] = False
     limit: Limit = 15
     cursor: Cursor = ""
 
@@ -65,8 +65,8 @@ class DescribeFlood(Arguments):
     """Arguments of describe_flood."""
 
     log_id: LogId
-    flood: Annotated[int, Field(ge=1, le=10_000_000, description="Number from alarms_list_floods (sliding>=10)")]
-    first_s: Annotated[float, Field(ge=0, le=86_400, description="Name it early, by its first seconds alone")] = 0.0
+    flood: Annotated[int, Field(ge=1, le=10_000_000, description="Its number (sliding>=10)")]
+    first_s: Annotated[float, Field(ge=0, le=86_400, description="Name it by its first seconds")] = 0.0
 
 
 class SimulateDelays(Arguments):
@@ -76,7 +76,7 @@ class SimulateDelays(Arguments):
     alarm: AlarmName
     on_s: DelaySeconds = 0.0
     off_s: DelaySeconds = 0.0
-    tie: Annotated[Literal["clear", "keep"], Field(description="A gap equal to the off-delay")] = "clear"
+    tie: Annotated[Literal["clear", "keep"], Field(description="Gap equal to off_s")] = "clear"
 
 
 class CompareLogs(Arguments):

@@ -28,6 +28,7 @@ th{background:var(--panel);font-weight:600}
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;white-space:nowrap}
 td.name{overflow-wrap:anywhere;min-width:8em}
+@media (max-width:520px){th,td{padding:4px 6px}td.n,th.n{white-space:normal}td.name{min-width:6.5em;hyphens:auto}}
 details{margin:.5em 0}
 summary{cursor:pointer;color:var(--soft);font-size:.87rem}
 .bars{margin:.6em 0}

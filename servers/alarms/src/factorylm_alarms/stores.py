@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from factorylm_schema import AlarmEvent, MissingPartError
+from factorylm_schema import MissingPartError
 
 from factorylm_alarms.errors import LogError
 
@@ -57,7 +57,8 @@ def _history_blocks(database: sqlite3.Connection, path: Path) -> Iterator[bytes]
             hint="let a gateway collect from devices that tell their alarms (OPC UA), or export the journal",
         )
     cursor = database.execute("SELECT data FROM event ORDER BY time, id")
-    yield from _as_csv(list(AlarmEvent.model_fields), _cells((row[0] for row in cursor), _defaults()))
+    names = _event_defaults()
+    yield from _as_csv(list(names), _cells((row[0] for row in cursor), names))
 
 
 def parquet_blocks(path: Path) -> Iterator[bytes]:
@@ -86,8 +87,8 @@ def json_blocks(path: Path) -> Iterator[bytes]:
     for line in _lines(path):
         found = _object(line)
         names.update(dict.fromkeys(found or (), None))
-    if {"time", "source", "name", "active"} <= names.keys() <= AlarmEvent.model_fields.keys():
-        names = _defaults()
+    if {"time", "source", "name", "active"} <= names.keys() <= (event := _event_defaults()).keys():
+        names = event
     return _as_csv(list(names), _cells(_lines(path), names))
 
 
@@ -96,7 +97,10 @@ def _lines(path: Path) -> Iterator[str]:
         yield from file
 
 
-def _defaults() -> dict[str, object]:
+def _event_defaults() -> dict[str, object]:
+    """The fields of an alarm event, in order, with what counts where one is left out."""
+    from factorylm_schema import AlarmEvent  # brings pydantic, which a CSV does not need
+
     return {name: None if field.is_required() else field.default for name, field in AlarmEvent.model_fields.items()}
 
 

@@ -34,18 +34,18 @@ def alarm_tools(settings: Settings) -> Sequence[ServedTool]:
     desk = _Desk(settings)
     tool = partial(_tool, desk)
     return [
-        tool("list_logs", "List journals", "Journals that may be opened, with their sizes.", ListLogs),
+        tool("list_logs", "List journals", "Journals that may be opened.", ListLogs),
         tool("load_log", "Load a journal", "Read a journal once; answers its log_id and how it was read.", LoadLog),
         tool("show_kpis", "Show figures", "ISA-18.2 and EEMUA 191 figures with target and definition.", OfLog),
-        tool("rank_alarms", "Rank alarms", "Worst alarms, pairs, or all findings with evidence.", RankAlarms),
-        tool("list_floods", "List floods", "Alarm floods, or families of alike floods.", ListFloods),
+        tool("rank_alarms", "Rank alarms", "Worst alarms, pairs, findings with evidence.", RankAlarms),
+        tool("list_floods", "List floods", "Floods, or families of alike floods.", ListFloods),
         tool(
             "describe_flood", "Describe a flood", "Its alarms' order, family, alike floods; early name.", DescribeFlood
         ),
         tool(
             "simulate_delays", "Simulate delays", "Replay the log with an on- or off-delay; both costs.", SimulateDelays
         ),
-        tool("compare_logs", "Compare journals", "Two loaded logs: figures and alarms that changed most.", CompareLogs),
+        tool("compare_logs", "Compare journals", "Two logs: figures and alarms that changed most.", CompareLogs),
     ]
 
 

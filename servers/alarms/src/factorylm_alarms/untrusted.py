@@ -11,7 +11,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str, limit: int = 80) -> str:
-    """The text with everything invisible made visible, at most `limit` characters of it."""
+    """The text with everything invisible made visible, at most `limit` characters of it.
+
+    The kit's rule without the kit, which brings mcp: a report needs no server.
+    """
     shown = "".join(_visible(letter) for letter in text[: limit + 1])
     return shown if len(text) <= limit and len(shown) <= 2 * limit else shown[: limit - 1] + "…"
 

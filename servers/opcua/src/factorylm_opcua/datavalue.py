@@ -23,10 +23,15 @@ class Structure:
     """A value whose type only the server knows."""
 
     type_id: str
-    size: int
+    body: bytes
+
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.body)
 
 
-Decoded = Scalar | Structure | list["Decoded"]
+Decoded = Scalar | Structure | list["Decoded"] | dict[str, "Decoded"]
 
 
 class Sample(NamedTuple):
@@ -54,7 +59,7 @@ class MalformedReplyError(ValueError):
 def decode_reply(data: bytes) -> Reply:
     """The whole of `data` as a ReadResponse (or the ServiceFault in its place)."""
     try:
-        reader = _Reader(data)
+        reader = Reader(data)
         service = reader.encoding_id()
         handle, result = reader.response_header()
         samples: list[Sample] = []
@@ -71,7 +76,7 @@ def decode_reply(data: bytes) -> Reply:
 
 def decode_sample(data: bytes) -> Sample:
     """The whole of `data` as one DataValue."""
-    reader = _Reader(data)
+    reader = Reader(data)
     try:
         sample = reader.sample()
     except (struct.error, IndexError, ValueError, OverflowError, RecursionError) as error:
@@ -102,7 +107,7 @@ _PLAIN = {
 }
 
 
-class _Reader:
+class Reader:
     """Walks the bytes; `at` is the next one."""
 
     def __init__(self, data: bytes) -> None:
@@ -278,7 +283,7 @@ class _Reader:
     def structure(self) -> Structure:
         type_id = self.node_id()
         body = self.byte()
-        return Structure(type_id, len(self.bytes_()) if body else 0)
+        return Structure(type_id, self.bytes_() if body else b"")
 
     def nested_sample(self) -> Decoded:
         return self.sample().value
@@ -317,18 +322,18 @@ _TAIL = {
     for c in (0, 2)
 }
 
-_READ: dict[int, Callable[[_Reader], Decoded]] = {
-    12: _Reader.text,
-    13: _Reader.time,
-    14: _Reader.guid,
-    15: _Reader.bytes_,
-    16: _Reader.text,
-    17: _Reader.node_id,
-    18: _Reader.node_id,
-    19: _Reader.status,
-    20: _Reader.qualified_name,
-    21: _Reader.localized_text,
-    22: _Reader.structure,
-    23: _Reader.nested_sample,
-    24: _Reader.nested_variant,
+_READ: dict[int, Callable[[Reader], Decoded]] = {
+    12: Reader.text,
+    13: Reader.time,
+    14: Reader.guid,
+    15: Reader.bytes_,
+    16: Reader.text,
+    17: Reader.node_id,
+    18: Reader.node_id,
+    19: Reader.status,
+    20: Reader.qualified_name,
+    21: Reader.localized_text,
+    22: Reader.structure,
+    23: Reader.nested_sample,
+    24: Reader.nested_variant,
 }

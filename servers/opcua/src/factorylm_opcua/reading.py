@@ -15,6 +15,7 @@ from factorylm_opcua.library import NodeId, ReadParameters
 from factorylm_opcua.plan import batches, distinct
 from factorylm_opcua.session import Session, read_parameters
 from factorylm_opcua.status import quality_of, words
+from factorylm_opcua.structures import spelled_out
 from factorylm_opcua.values import NAMES, TYPE_IDS, UnusableValueError, one_value
 
 _MOST_PREPARED = 32
@@ -33,17 +34,18 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """A batch made ready: per tag its place and which sample is its; the requests, ready to send."""
+    """A batch made ready: per tag its place and which sample is its; per sample its node; the requests to send."""
 
     places: list[Place]
     positions: list[int | None]
+    nodes: list[NodeId]
     requests: list[ReadParameters]
 
 
 async def read_tags(session: Session, tags: Sequence[Tag]) -> list[Reading]:
     """One reading per tag, in order."""
     prepared = prepare(session, tags)
-    samples = await _fetch(session, prepared.requests)
+    samples = await spelled_out(session, prepared.nodes, await _fetch(session, prepared.requests))
     now = session.clock()
     return [
         refused(tag, place, now) if position is None else to_reading_of(tag, place.text, samples[position], now)
@@ -131,7 +133,9 @@ def _prepared(session: Session, tags: Sequence[Tag]) -> Prepared:
         read_parameters(by_address[address] for address in part) for part in batches(unique, session.limits.read)
     ]
     position = iter(where)
-    return Prepared(places=places, positions=[next(position) if was else None for was in asked], requests=requests)
+    positions = [next(position) if was else None for was in asked]
+    asked_for = [by_address[address] for address in unique]
+    return Prepared(places=places, positions=positions, nodes=asked_for, requests=requests)
 
 
 async def _fetch(session: Session, requests: Sequence[ReadParameters]) -> list[Sample]:

@@ -30,7 +30,7 @@ WHOLE = {
     "UInt64": (0, 2**64 - 1),
 }
 _LARGEST_FLOAT = 3.4028234663852886e38
-_LONGEST_ARRAY_TEXT = 200
+_LONGEST_TEXT = 200
 
 
 class UnusableValueError(ValueError):
@@ -42,10 +42,12 @@ class UnusableValueError(ValueError):
 
 
 def one_value(decoded: Decoded, type_id: int, element: Sequence[int]) -> Value:
-    """The single value that a reading can carry: the element asked for, text for bytes and short arrays."""
+    """The single value that a reading can carry: the element asked for; text for bytes, short arrays, structures."""
     decoded = _element(decoded, element) if element else decoded
     if isinstance(decoded, list):
         return _array_text(decoded)
+    if isinstance(decoded, dict):
+        return _structure_text(decoded)
     if isinstance(decoded, Structure):
         raise UnusableValueError(
             f"the value is a structure of {decoded.size} bytes ({decoded.type_id})",
@@ -96,8 +98,8 @@ def _element(decoded: Decoded, element: Sequence[int]) -> Decoded:
 
 
 def _array_text(values: list[Decoded]) -> str:
-    text = json.dumps(values, default=_plain, separators=(",", ":"), ensure_ascii=False)
-    if len(text) > _LONGEST_ARRAY_TEXT:
+    text = _as_json(values)
+    if len(text) > _LONGEST_TEXT:
         raise UnusableValueError(
             f"the value is an array of {len(values)} elements",
             "Read one element: add ;index=0 to the address",
@@ -105,7 +107,23 @@ def _array_text(values: list[Decoded]) -> str:
     return text
 
 
+def _structure_text(members: dict[str, Decoded]) -> str:
+    text = _as_json(members)
+    if len(text) > _LONGEST_TEXT:
+        raise UnusableValueError(
+            f"the value is a structure too long to show: {', '.join(members)}"[:_LONGEST_TEXT],
+            "Browse the node: its members are often nodes of their own",
+        )
+    return text
+
+
+def _as_json(value: Decoded) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False)
+
+
 def _plain(value: object) -> str:
+    if isinstance(value, Structure):
+        return f"structure of {value.size} bytes"
     return "0x" + value.hex() if isinstance(value, bytes) else str(value)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from factorylm_schema.errors import FactoryLMError
-from factorylm_skill.untrusted import told_to_the_model
 
 from factorylm_predictor import commands
 from factorylm_predictor.anomaly import METHODS
@@ -40,6 +39,8 @@ def _without_an_assistant(words: list[str]) -> int:
     try:
         run(options)
     except FactoryLMError as error:
+        from factorylm_skill.untrusted import told_to_the_model  # brings mcp, which no good answer needs
+
         shown = told_to_the_model(str(error), _LONGEST_ERROR)  # names from files reach the terminal here
         print(f"error: {shown}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
         return FAILED

@@ -25,6 +25,7 @@ from factorylm_predictor.datacheck import check_data
 from factorylm_predictor.faults import FaultModel
 from factorylm_predictor.fitting import FitOptions
 from factorylm_predictor.histories import read_histories
+from factorylm_predictor.history_export import table_at
 from factorylm_predictor.jobs import (
     FLAG_COLUMNS,
     PREDICTION_COLUMNS,
@@ -43,17 +44,16 @@ from factorylm_predictor.jobs import (
 from factorylm_predictor.life_model import LifeModel
 from factorylm_predictor.model_file import load_model, save_model
 from factorylm_predictor.naming import learn_names, name_table
-from factorylm_predictor.tables import TableFile
 
 
 def fit(options: argparse.Namespace) -> None:
     """Learn remaining life."""
     settings = FitOptions(settings=options.settings, cap=options.cap, coverage=options.coverage, seed=options.seed)
     job = FitJob(
-        data=TableFile(options.data),
+        data=table_at(options.data),
         unit=options.unit,
         time=options.time,
-        censored=TableFile(options.censored) if options.censored else None,
+        censored=table_at(options.censored) if options.censored else None,
         options=settings,
     )
     fitted = fit_file(job, options.out, replace=options.replace, say=_progress)
@@ -89,7 +89,7 @@ def predict(options: argparse.Namespace) -> None:
     now = clock.time() / HOUR_S
     loaded = load_model(options.model, LifeModel)
     histories, answers = jobs.predict(
-        loaded.model, TableFile(options.data), unit=options.unit, time=options.time, now=now
+        loaded.model, table_at(options.data), unit=options.unit, time=options.time, now=now
     )
     with csv_writer(options.out, PREDICTION_COLUMNS, options.data, options.model) as writer:
         writer.writerows(prediction_row(a) for a in answers)
@@ -114,8 +114,8 @@ def predict(options: argparse.Namespace) -> None:
 def detect(options: argparse.Namespace) -> None:
     """Judge rows against a baseline."""
     job = DetectJob(
-        baseline=TableFile(options.baseline),
-        data=TableFile(options.data),
+        baseline=table_at(options.baseline),
+        data=table_at(options.data),
         time=options.time,
         settings=options.settings,
         tags=options.tags,
@@ -162,14 +162,14 @@ def window(options: argparse.Namespace) -> None:
     """The cheapest times to service."""
     costs = read_costs(options.costs)
     if options.lives:
-        lives = read_lives(TableFile(options.lives), life=options.life, failed=options.failed)
+        lives = read_lives(table_at(options.lives), life=options.life, failed=options.failed)
         plan, ages = plan_for_lives(lives, costs)
         answer = {"by_age": age_plan_answer(ages), "slots": slot_plan_answer(plan)}
     else:
         if not options.data or not options.unit:
             raise BadRequestError("--model needs --data FILE and --unit NAME", hint="whose service is to be planned?")
         model = load_model(options.model, LifeModel).model
-        _, answers = jobs.predict(model, TableFile(options.data), now=clock.time() / HOUR_S)
+        _, answers = jobs.predict(model, table_at(options.data), now=clock.time() / HOUR_S)
         plan = plan_for_answer(model, answer_for_unit(answers, options.unit), costs)
         answer = {"slots": slot_plan_answer(plan)}
     if costs.skipped:
@@ -198,7 +198,7 @@ def _print_plan(answer: dict[str, Any]) -> None:
 
 def check(options: argparse.Namespace) -> None:
     """What is wrong with a file."""
-    histories = read_histories(TableFile(options.data), unit=options.unit, time=options.time)
+    histories = read_histories(table_at(options.data), unit=options.unit, time=options.time)
     found = check_data(histories, now=clock.time() / HOUR_S)
     if options.json:
         _print_json(asdict(found))
@@ -212,7 +212,7 @@ def check(options: argparse.Namespace) -> None:
 
 def trend(options: argparse.Namespace) -> None:
     """Time until a limit."""
-    answer = trend_to_limit(TableFile(options.data), options.time, options.tag, options.limit, options.settings)
+    answer = trend_to_limit(table_at(options.data), options.time, options.tag, options.limit, options.settings)
     if options.json:
         _print_json(asdict(answer))
     elif answer.refused:
@@ -228,7 +228,7 @@ def name(options: argparse.Namespace) -> None:
     if options.cases:
         if not options.label:
             raise BadRequestError("--cases needs --label COL", hint="which column names the fault?")
-        learned = learn_names(TableFile(options.cases), options.label, options.tags, options.derive)
+        learned = learn_names(table_at(options.cases), options.label, options.tags, options.derive)
         save_model(learned, options.model)
         _print_json(learned.card) if options.json else _say(_fault_summary(learned.card))
     if options.data:
@@ -241,7 +241,7 @@ def name(options: argparse.Namespace) -> None:
 def _name_file(model: FaultModel, data: Path, out: Path) -> dict[str, int]:
     counts: Counter[str] = Counter()
     with csv_writer(out, ("row", "fault", "share", "reason"), data) as writer:
-        for row, named in name_table(model, TableFile(data)):
+        for row, named in name_table(model, table_at(data)):
             fault = named.label or "unknown"
             counts[fault] += 1
             writer.writerow({"row": row, "fault": fault, "share": f"{named.share:.3g}", "reason": named.why_unknown})

@@ -111,9 +111,3 @@ def _per_asset(rows: Ints, asset: Ints, rng: np.random.Generator) -> Ints:
     starts = np.flatnonzero(first)
     place = np.arange(len(shuffled)) - np.repeat(starts, np.diff(np.r_[starts, len(shuffled)]))
     return np.asarray(shuffled[place < _PER_ASSET])
-
-
-def half_width(absolute_errors: Floats, miss_rate: float) -> float:
-    """Split conformal: one error per asset; needs at least 1/miss_rate - 1 assets, else infinite."""
-    rank = int(np.ceil((len(absolute_errors) + 1) * (1 - miss_rate)))
-    return float(np.sort(absolute_errors)[rank - 1]) if rank <= len(absolute_errors) else float("inf")

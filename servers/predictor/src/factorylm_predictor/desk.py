@@ -49,9 +49,9 @@ class Desk:
             from factorylm_predictor.series_table import SeriesTable
 
             return SeriesTable([self.shelf.get(handle.strip()) for handle in name.split(",")])
-        from factorylm_predictor.tables import TableFile
+        from factorylm_predictor.history_export import table_at
 
-        return TableFile(self.path(name))
+        return table_at(self.path(name))
 
     def path(self, name: str) -> Path:
         """A file inside the allowed folders; links that lead out of them do not count as inside."""

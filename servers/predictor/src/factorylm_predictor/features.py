@@ -32,11 +32,6 @@ BLOCKS = (
 )
 
 
-def feature_names(sensors: tuple[str, ...]) -> list[str]:
-    """Names in column order: block by block, then age."""
-    return [f"{block} of {sensor}" for block in BLOCKS for sensor in sensors] + ["age"]
-
-
 def features_at(deviations: Floats, rows: int, age: float) -> NDArray[np.float32]:
     """Features of the unit after its first `rows` rows of normalised sensor values."""
     seen = deviations[:rows]

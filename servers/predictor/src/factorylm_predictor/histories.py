@@ -45,12 +45,6 @@ class Histories:
         gaps = [np.diff(h.times) for h in self.units if len(h) > 1]
         return float(np.median(np.concatenate(gaps))) if gaps else 1.0
 
-    def select(self, names: Sequence[str]) -> "Histories":
-        """The same histories with these columns, in this order."""
-        places = [self.columns.index(n) for n in names]
-        units = tuple(replace(h, values=h.values[:, places]) for h in self.units)
-        return replace(self, columns=tuple(names), units=units)
-
     def only(self, keep: Iterable[str]) -> "Histories":
         """The same file with these units alone."""
         wanted = set(keep)

@@ -78,11 +78,6 @@ def _number(cell: str) -> float:
             return np.nan
 
 
-def is_blank(cell: str) -> bool:
-    """Whether a cell says 'no value' rather than something unreadable."""
-    return cell.strip().lower() in _NO_VALUE
-
-
 class Table(Protocol):
     """Rows that can be read more than once, in chunks."""
 

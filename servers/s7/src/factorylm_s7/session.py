@@ -5,6 +5,7 @@ fixed 5 s for a connection, sends more jobs than it negotiated, and raises for a
 """
 
 import contextlib
+import re
 import socket
 import struct
 import time
@@ -244,7 +245,8 @@ class Session:
     def _unreachable(self, error: S7ConnectionError) -> UnreachableError:
         text = str(error)
         if text.startswith("TCP connection failed"):
-            return UnreachableError(f"no connection to {self.endpoint}: {text.partition(': ')[2]}", hint=_REACH)
+            why = re.sub(r"^\[(Errno|WinError) \d+\] ", "", text.partition(": ")[2])
+            return UnreachableError(f"no connection to {self.endpoint}: {why}", hint=_REACH)
         self.stage = "connection"
         place = f"rack {self.endpoint.rack}, slot {self.endpoint.slot}"
         return UnreachableError(f"{self.endpoint} refuses a connection to {place}: {text}", hint=_TSAP)

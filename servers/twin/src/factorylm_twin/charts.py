@@ -25,7 +25,7 @@ def run_chart(
     bottom, top = bottom - margin, top + margin
 
     def y_of(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _BOTTOM - _TOP)
+        return float(_HEIGHT - _BOTTOM - (value - bottom) / (top - bottom) * (_HEIGHT - _BOTTOM - _TOP))
 
     def points(ys: Floats) -> list[str]:
         xs = np.linspace(_LEFT, _WIDTH - 12, len(ys))
@@ -57,7 +57,7 @@ def place_strip(name: str, seen: Floats, low: float, high: float, asked: float |
     bottom, top = bottom - margin, top + margin
 
     def x_of(value: float) -> float:
-        return _LEFT + (value - bottom) / (top - bottom) * (_WIDTH - 12 - _LEFT)
+        return float(_LEFT + (value - bottom) / (top - bottom) * (_WIDTH - 12 - _LEFT))
 
     every = max(1, len(seen) // _MOST_POINTS)
     dots = "".join(f'<circle cx="{x_of(v):.1f}" cy="22" r="3"/>' for v in seen[::every].tolist())

@@ -28,12 +28,15 @@ _MOST_TERMS = 250
 _LONGEST_DELAY = 40
 _SIMPLER_IS_BETTER, _CLOSE = 1.03, 1.1
 _WELL_ENOUGH = 0.1  # of the output's spread: the slow search of a grey box is spared then
+_LEVELS, _REST_ROWS = (0.05, 0.3, 0.5, 0.7, 0.95), 400
 _RIDGES = (1e-8, 1e-4, 1e-2)
 TEMPLATES = ("tanks", *LAWS)
 
 Part = Narx | Lag | Tanks | Law
 Form = Shape | LagShape | str
 Say = Callable[[str], None]
+Signs = Sequence[int]
+"""Per input: 1 where it can only raise the output, -1 where it can only lower it, 0 where nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,13 +50,14 @@ class Judged:
     fit_percent: float
     rmse: float
     remembers: float
+    against: int | None
     horizons: tuple[int, ...]
     band: Floats
 
 
-def choose(u: Floats, y: Floats, template: str, say: Say) -> Judged:
+def choose(u: Floats, y: Floats, template: str, say: Say, signs: Signs = ()) -> Judged:
     """The best model of one output; `u` has no gaps, `y` may have."""
-    form, rivals = _best_form(u, y, template, say)
+    form, rivals = _best_form(u, y, template, say, signs)
     say(f"judging {words_of(form)}")
     part = fit_form(u, y, form)
     siblings, misses = zip(*(_block(u, y, form, part, n) for n in range(len(BLOCKS) - 1)), strict=True)
@@ -68,6 +72,7 @@ def choose(u: Floats, y: Floats, template: str, say: Say) -> Judged:
         fit_percent=100.0 * (1.0 - rmse / _spread(y)),
         rmse=rmse,
         remembers=_remembered(part, u, y),
+        against=_against(part, u, y, signs),
         horizons=horizons,
         band=band,
     )
@@ -107,6 +112,20 @@ def _spread(y: Floats) -> float:
     return max(float(np.nanstd(y[edge:])), 0.5 * float(np.nanstd(y)))
 
 
+def _against(part: Part, u: Floats, y: Floats, signs: Signs) -> int | None:
+    """The first input whose known sign the steady values break somewhere between its usual ends."""
+    start = np.full(START_ROWS, float(np.nanmean(y)))
+    for column, sign in enumerate(signs):
+        ends = []
+        for value in np.quantile(u[:, column], _LEVELS) if sign else ():
+            place = np.median(u, axis=0)
+            place[column] = value
+            ends.append(float(part.run(np.repeat(place[None], _REST_ROWS, axis=0), start)[-1]))
+        if ends and (sign * np.diff(ends) < -1e-6 * float(np.nanstd(y))).any():
+            return column
+    return None
+
+
 def _remembered(part: Part, u: Floats, y: Floats) -> float:
     """Which share of another start is still there after a stretch: near 1 where the output adds up its inputs."""
     rows, away = int(BLOCKS[1] * len(u)), 0.25 * float(np.nanstd(y))
@@ -115,7 +134,7 @@ def _remembered(part: Part, u: Floats, y: Floats) -> float:
     return abs(float(part.run(drive, start + away)[-1] - part.run(drive, start)[-1])) / away
 
 
-def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, list[Form]]:
+def _best_form(u: Floats, y: Floats, template: str, say: Say, signs: Signs) -> tuple[Form, list[Form]]:
     """The form, and the best forms of other families that come close to it."""
     cut, end = int(_FIT_SHARE * len(u)), int(_CHOOSE_SHARE * len(u))
     end = min(end, cut + _MOST_RUN)
@@ -140,6 +159,9 @@ def _best_form(u: Floats, y: Floats, template: str, say: Say) -> tuple[Form, lis
     if missed and _looks_like_tanks(u, y):
         say("trying two tanks")
         scored.append((error("tanks"), 100, "tanks"))
+    if any(signs):
+        lawful = [s for s in scored if _against(fit_form(u[:cut], y[:cut], s[2]), u, y, signs) is None]
+        scored = lawful or scored
     best = min(s[0] for s in scored)
     good = [s for s in scored if s[0] <= best * _SIMPLER_IS_BETTER]
     _, _, chosen = min(good, key=lambda s: (s[1], s[0]))

@@ -1,9 +1,5 @@
 """What each tool does: find the data and the twin, run the job, answer in few words."""
 
-import hashlib
-import json
-
-import numpy as np
 from factorylm_schema.errors import BadRequestError
 
 from factorylm_twin import questions as ask
@@ -12,12 +8,13 @@ from factorylm_twin.answers import change_answer, short, twin_card
 from factorylm_twin.choosing import Say
 from factorylm_twin.desk import Desk
 from factorylm_twin.fitting import learn
-from factorylm_twin.jobs import past_of, simulate_file
+from factorylm_twin.jobs import past_of
 from factorylm_twin.model_file import packed
-from factorylm_twin.residuals import departure
-from factorylm_twin.tables import Wanted, read_columns, read_record
+from factorylm_twin.planning import Goal, best_place, rounded
+from factorylm_twin.tables import Wanted, record_of
 from factorylm_twin.twin import Twin
-from factorylm_twin.whatif import Limits, what_if
+from factorylm_twin.watching import compared
+from factorylm_twin.whatif import Answer, Limits, what_if
 
 _MOST_NAMES, _MOST_OUTPUTS = 25, 3
 
@@ -25,7 +22,7 @@ _MOST_NAMES, _MOST_OUTPUTS = 25, 3
 def files(desk: Desk, asked: ask.Files, _: Say) -> replies.FilesReply:
     """Files, models, and one file's columns."""
     names = desk.files()
-    columns = read_columns(desk.path(asked.data)) if asked.data else {}
+    columns = desk.columns(asked.data) if asked.data else {}
     return replies.FilesReply(
         files=[] if asked.data else [replies.told(n, 80) for n in names[:_MOST_NAMES]],
         models=desk.twins()[-5:],
@@ -44,7 +41,7 @@ def fit(desk: Desk, asked: ask.Fit, say: Say) -> replies.CardReply:
         mode=asked.mode,
         setpoint=asked.setpoint,
     )
-    twin = learn(read_record(desk.path(asked.data), wanted), "", say)
+    twin = learn(record_of(desk.columns(asked.data), wanted, asked.data[:80]), asked.template, say)
     return _card(twin, desk.keep(twin, packed(twin)[0][:16]))
 
 
@@ -56,46 +53,73 @@ def card(desk: Desk, asked: ask.Card, _: Say) -> replies.CardReply:
 def what_if_tool(desk: Desk, asked: ask.WhatIf, _: Say) -> replies.WhatIfReply:
     """What a change would do."""
     twin = desk.twin(asked.model)
-    past = past_of(twin, desk.path(asked.start)) if asked.start else None
-    answer = what_if(twin, list(ask.listed(asked.changes)), past, _limits(asked.limits))
-    found = change_answer(twin, answer, asked.model)
-    content = json.dumps([asked.model_dump(), found], sort_keys=True)
+    past = past_of(twin, desk.columns(asked.start), asked.start[:80]) if asked.start else None
+    answer = what_if(twin, list(ask.listed(asked.changes)), past, _limits(asked.limits), asked.over)
+    return _told(twin, answer, asked.model)
+
+
+def best(desk: Desk, asked: ask.Best, _: Say) -> replies.BestReply:
+    """Which place is best, and what the twin says of going there."""
+    twin, limits = desk.twin(asked.model), _limits(asked.limits)
+    goal = Goal(output=asked.output, aim=_aim(asked.aim))
+    found = rounded(best_place(twin, goal, ask.listed(asked.inputs) or twin.wanted.inputs, limits), 6)
+    told = None
+    if not found.refused:
+        answer = what_if(twin, [f"{name}=={value!r}" for name, value in found.place.items()], None, limits)
+        told = _told(twin, answer, asked.model, most=1, first=asked.output)
+    return replies.BestReply(
+        refused=replies.told(found.refused),
+        place=_named(found.place),
+        sensitivity=_named(found.sensitivity),
+        share_left_to_edge=_named(found.to_the_edge),
+        binding=[replies.told(b, 60) for b in found.binding[:_MOST_OUTPUTS]],
+        what_if=told,
+    )
+
+
+def compare(desk: Desk, asked: ask.Compare, _: Say) -> replies.CompareReply:
+    """Measured beside simulated, since when they part, and what explains it."""
+    found = compared(desk.twin(asked.model), desk.columns(asked.data), asked.data[:80])
+    watched = [
+        replies.WatchedReply(
+            output=replies.told(w.output, 60),
+            rmse=short(w.rmse),
+            inside_band=short(w.inside_band),
+            departs_at_row=w.departs_at_row,
+            bias=short(w.bias),
+            explained_by=_named(dict(w.explained_by), 2),
+        )
+        for w in found.outputs[:_MOST_OUTPUTS]
+    ]
+    return replies.CompareReply(rows=found.rows, start_rows=found.given, outputs=watched)
+
+
+def _told(twin: Twin, answer: Answer, model: str, most: int = _MOST_OUTPUTS, first: str = "") -> replies.WhatIfReply:
+    found = change_answer(twin, answer, model)
+    effects = sorted(found["outputs"].items(), key=lambda item: item[0] != first) if first else found["outputs"].items()
     return replies.WhatIfReply(
-        simulation="simulation:" + hashlib.sha256(content.encode()).hexdigest()[:12],
+        simulation=found["simulation"],
         refused=answer.refused,
         reason=replies.told(answer.reason),
         in_envelope=answer.in_envelope,
         inputs={replies.told(k, 60): [v["now"], v["then"]] for k, v in list(found["inputs"].items())[:_MOST_OUTPUTS]},
         time_unit=twin.time_unit,
-        effects=[] if answer.refused else [_effect(n, e) for n, e in list(found["outputs"].items())[:_MOST_OUTPUTS]],
-        truncated=len(answer.effects) > _MOST_OUTPUTS,
+        effects=[] if answer.refused else [_effect(n, e) for n, e in list(effects)[:most]],
+        truncated=len(answer.effects) > most,
     )
 
 
-def compare(desk: Desk, asked: ask.Compare, _: Say) -> replies.CompareReply:
-    """Measured beside simulated, and since when they part."""
-    twin = desk.twin(asked.model)
-    found = simulate_file(twin, desk.path(asked.data))
-    count = len(twin.outputs)
-    watched = []
-    for j, output in enumerate(twin.outputs[:_MOST_OUTPUTS]):
-        rest = (found.measured[:, j] - found.values[:, j])[found.given :]
-        low, high = found.values[found.given :, count + 2 * j], found.values[found.given :, count + 2 * j + 1]
-        measured = found.measured[found.given :, j]
-        known = np.isfinite(rest)
-        at = departure(rest, output.rmse)
-        watched.append(
-            replies.WatchedReply(
-                output=replies.told(output.name, 60),
-                rmse=short(float(np.sqrt(np.mean(rest[known] ** 2)))) if known.any() else None,
-                inside_band=short(float(np.mean((measured >= low)[known] & (measured <= high)[known])))
-                if known.any()
-                else None,
-                departs_at_row=None if at is None else at + found.given,
-                bias=short(float(np.mean(rest[known]))) if known.any() else None,
-            )
-        )
-    return replies.CompareReply(rows=len(found.measured), start_rows=found.given, outputs=watched)
+def _named(values: dict[str, float], digits: int = 4) -> dict[str, float]:
+    return {replies.told(k, 60): float(f"{v:.{digits}g}") for k, v in list(values.items())[:5]}
+
+
+def _aim(text: str) -> str | float:
+    if text in {"max", "min"}:
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise BadRequestError(f"{text!r} is no aim", hint="write max, min or a number to reach") from error
 
 
 def _card(twin: Twin, name: str) -> replies.CardReply:

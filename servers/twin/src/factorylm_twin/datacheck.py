@@ -11,7 +11,7 @@ _FEWEST_ROWS = 100
 _LONGEST_GAP, _MOST_MISSING = 0.03, 0.1
 _FEWEST_MOVES = 3
 _ALIKE = 0.985
-_FEEDBACK = 0.6
+_NEARLY_ALL, _MOST_OF_IT, _PART_OF_IT = 0.8, 0.6, 0.2
 _RESTS, _FEWEST_TO_JUDGE = 4, 30
 # What one unit of measure is in another: per second/minute/hour, thousandths, percent, kPa, psi, bar, US gallons
 _FACTORS = (3.6, 6.89476, 10.0, 14.5038, 60.0, 100.0, 1000.0, 3.78541, 2.54, 1e5, 1e6, 3600.0)
@@ -154,7 +154,7 @@ def _fed_back(record: Record) -> str:
     u, y = filled(record.u), filled(record.y)
     for i, name in enumerate(record.wanted.inputs):
         for j, output in enumerate(record.wanted.outputs):
-            if _share_explained(u[:, i], y[:, j]) > _FEEDBACK:
+            if _follows(u[:, i], y[:, j]):
                 return (
                     f"closed_loop: a controller seems to move {name} from {output}; name its set-point and mode "
                     "columns (--setpoint, --mode), and have the set-point moved by +-5 % four times, each level held "
@@ -163,25 +163,34 @@ def _fed_back(record: Record) -> str:
     return ""
 
 
-def _share_explained(u: Floats, y: Floats) -> float:
-    """How much of the input's moves the newest outputs explain beyond the input's own past, less what chance does.
+def _follows(u: Floats, y: Floats) -> bool:
+    """Whether the newest outputs explain the input's moves beyond the input's own past.
 
-    Rows in which it stands still do not count: a controller's rounded output stands still, too. An input that rests
-    after each move is set by hand: only earlier outputs may explain it, since a machine that answers within the same
-    row would else be taken for the cause.
+    Rows in which it stands still do not count: a controller's rounded output stands still, too. A machine that answers
+    within a row explains the move by the same row's output as well; so what the same row says must be nearly all, or
+    earlier outputs must say part of it. An input that rests after each move is set by hand: only earlier outputs count.
     """
+    rests = np.diff(np.flatnonzero(np.diff(u)))
+    by_hand = len(rests) > 0 and float(np.quantile(rests, 0.25)) >= _RESTS
+    earlier = _explained(u, y, (1, 2, 3))
+    if by_hand:
+        return earlier > _MOST_OF_IT
+    same = _explained(u, y, (0, 1, 2))
+    return same > _NEARLY_ALL or (same > _MOST_OF_IT and earlier > _PART_OF_IT)
+
+
+def _explained(u: Floats, y: Floats, lags: tuple[int, ...]) -> float:
+    """The share of the input's moves that the outputs so many rows before explain, less what chance does."""
     move = np.diff(u)[3:]
     own = np.column_stack([np.ones(len(move)), *(u[3 - lag : len(u) - 1 - lag] for lag in range(4))])
-    rests = np.diff(np.flatnonzero(move))
-    by_hand = len(rests) > 0 and float(np.quantile(rests, 0.25)) >= _RESTS
-    past = np.column_stack([y[4 - lag : len(y) - lag] for lag in (range(1, 4) if by_hand else range(3))])
+    past = np.column_stack([y[4 - lag : len(y) - lag] for lag in lags])
     own, past, move = own[move != 0.0], past[move != 0.0], move[move != 0.0]
     freedom = len(move) - own.shape[1] - past.shape[1]
     if freedom < _FEWEST_TO_JUDGE:
         return 0.0
     alone, both = _rest(own, move), _rest(np.column_stack([own, past]), move)
     share = 1.0 - both / alone if alone > 1e-9 * len(move) * float(np.var(move)) else 0.0
-    return 1.0 - (1.0 - share) * len(move) / freedom
+    return float(1.0 - (1.0 - share) * len(move) / freedom)
 
 
 def _rest(terms: Floats, target: Floats) -> float:

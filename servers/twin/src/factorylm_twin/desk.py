@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorylm_schema.errors import BadRequestError, UnknownNameError
+from factorylm_skill.shelf import SeriesShelf
 
 if TYPE_CHECKING:
+    from factorylm_schema.series import Series
+
     from factorylm_twin.twin import Twin
 
 _MOST_MODELS = 16
@@ -19,7 +22,16 @@ class Desk:
     """One server's memory; nothing of it is written to disk."""
 
     folders: tuple[Path, ...]
+    shelf: SeriesShelf = field(default_factory=SeriesShelf)
     _twins: "OrderedDict[str, Twin]" = field(default_factory=OrderedDict)
+
+    def columns(self, name: str) -> dict[str, list[str]]:
+        """A file's columns, or those of series handles from sample_tags: `time` and one column a tag."""
+        if name.startswith("series:"):
+            return _side_by_side([self.shelf.get(handle.strip()) for handle in name.split(",")])
+        from factorylm_twin.tables import read_columns
+
+        return read_columns(self.path(name))
 
     def path(self, name: str) -> Path:
         """A file inside the allowed folders; links that lead out of them do not count as inside."""
@@ -65,3 +77,16 @@ class Desk:
     def twins(self) -> list[str]:
         """Handles of the fitted twins."""
         return list(self._twins)
+
+
+def _side_by_side(series: "list[Series]") -> dict[str, list[str]]:
+    tags = [s.tag for s in series]
+    if len(set(tags)) < len(tags):
+        raise BadRequestError("two of the series are of one tag", hint="name one series a tag")
+    moments = sorted({moment for s in series for moment in s.times})
+    columns = {"time": [moment.isoformat() for moment in moments]}
+    for one in series:
+        values = dict(zip(one.times, one.values, strict=True))
+        found = (values.get(moment) for moment in moments)
+        columns[one.tag] = [str(float(v)) if isinstance(v, bool | int | float) else "" for v in found]
+    return columns

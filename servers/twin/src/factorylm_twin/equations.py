@@ -130,19 +130,26 @@ TEMPLATES = tuple(dict.fromkeys(e.template for e in EQUATIONS.values()))
 
 @dataclass(frozen=True, kw_only=True)
 class Law:
-    """A fitted equation; inputs and output are divided by their scales, the time constant is in rows."""
+    """A fitted equation; inputs and output are divided by their scales, the time constant is in rows.
+
+    `wait` is how much of a row passes before an input acts: 1 where the output is read before the input is set, 0
+    where it is set first. Without it a lag of a few rows is found too short or too long.
+    """
 
     equation: str
     constants: Floats
     scales: Floats
     scale: float
     time: float
+    wait: float
     low: float
     high: float
 
     def run(self, u: Floats, start: Floats) -> Floats:
         """Free run; what the start lies beside the equation fades with the lag."""
-        found = self.scale * _answered(EQUATIONS[self.equation], self.constants, self.time, u / self.scales)
+        found = self.scale * _answered(
+            EQUATIONS[self.equation], self.constants, (self.time, self.wait), u / self.scales
+        )
         given = len(start)
         near = slice(max(0, given - 5), given)
         after = np.arange(len(u)) - given + 1.0
@@ -173,30 +180,36 @@ def fit_law(u: Floats, y: Floats, name: str, near: Law | None = None) -> Law:
     # temperatures keep one scale, so that their differences mean what they meant
     scales = np.array([scale if _is_temperature(n) else max(float(np.abs(c).max()), 1e-12) for n, c in _named(u, name)])
 
-    def error(logs: Floats) -> Floats:
-        return np.asarray((_answered(equation, logs[:-1], float(np.exp(logs[-1])), u / scales) - y / scale)[known])
+    def error(found: Floats) -> Floats:
+        lag = (float(np.exp(found[-2])), float(found[-1]))
+        return np.asarray((_answered(equation, found[:-2], lag, u / scales) - y / scale)[known])
 
-    low = np.append(np.zeros(equation.constants), np.log(0.05))
-    high = np.append(np.full(equation.constants, np.inf), np.log(len(u) / 2))
-    begins = [np.append(near.constants, np.log(near.time))] if near else [
-        np.append(np.full(equation.constants, constant), np.log(time)) for constant in (0.5, 2.0) for time in (1.0, 20.0)
-    ]
+    low = np.concatenate([np.zeros(equation.constants), [np.log(0.05), 0.0]])
+    high = np.concatenate([np.full(equation.constants, np.inf), [np.log(len(u) / 2), 1.0]])
     tries = [
         least_squares(error, np.clip(begin, low + 1e-9, high - 1e-3), bounds=(low, high), max_nfev=_MOST_CALLS)
-        for begin in begins
+        for begin in _begins(equation, near)
     ]
     best = min(tries, key=lambda t: float(t.cost))
     bottom, top = float(np.nanmin(y)), float(np.nanmax(y))
     room = 0.5 * (top - bottom)
     return Law(
         equation=name,
-        constants=np.asarray(best.x[:-1], dtype=np.float64),
+        constants=np.asarray(best.x[:-2], dtype=np.float64),
         scales=scales,
         scale=scale,
-        time=float(np.exp(best.x[-1])),
+        time=float(np.exp(best.x[-2])),
+        wait=float(best.x[-1]),
         low=0.0 if 0.0 <= bottom < room else bottom - room,
         high=top + room,
     )
+
+
+def _begins(equation: Equation, near: Law | None) -> list[Floats]:
+    if near:
+        return [np.concatenate([near.constants, [np.log(near.time), near.wait]])]
+    ones = np.ones(equation.constants)
+    return [np.concatenate([c * ones, [np.log(time), 0.5]]) for c in (0.5, 2.0) for time in (1.0, 20.0)]
 
 
 def _named(u: Floats, name: str) -> list[tuple[str, Floats]]:
@@ -207,8 +220,11 @@ def _is_temperature(name: str) -> bool:
     return "temperature" in name or name == "ambient"
 
 
-def _answered(equation: Equation, constants: Floats, time: float, scaled: Floats) -> Floats:
+def _answered(equation: Equation, constants: Floats, lag: tuple[float, float], scaled: Floats) -> Floats:
     from scipy.signal import lfilter
 
+    time, wait = lag
     steady, keep = equation.curve(constants, scaled), float(np.exp(-1.0 / time))
-    return np.asarray(lfilter([0.0, 1.0 - keep], [1.0, -keep], steady, zi=[steady[0]])[0])
+    at_once = (1.0 - wait) * (1.0 - keep)
+    begin = [(1.0 - at_once) * steady[0]]
+    return np.asarray(lfilter([at_once, wait * (1.0 - keep)], [1.0, -keep], steady, zi=begin)[0])

@@ -3,10 +3,10 @@
 import numpy as np
 
 from factorylm_twin.arrays import Floats
-from factorylm_twin.choosing import TEMPLATES, Judged, Say, choose, free_run_band
+from factorylm_twin.choosing import TEMPLATES, Judged, Say, Signs, choose, free_run_band
 from factorylm_twin.datacheck import unfit, unfit_inputs
 from factorylm_twin.equations import equations_of, wanted_inputs
-from factorylm_twin.moves import Gain, gain_by_moves, lag_of
+from factorylm_twin.moves import Gain, gain_by_moves, lag_of, passing
 from factorylm_twin.tables import Record, filled
 from factorylm_twin.twin import REFUSED, OutputModel, Twin, envelope_of
 
@@ -16,8 +16,11 @@ _KEPT_ROWS = 200
 _MOST_REMEMBERED = 0.3
 
 
-def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin:
-    """The twin of this record; never raises over data that can be read."""
+def learn(record: Record, template: str = "", say: Say = lambda _: None, signs: Signs = ()) -> Twin:
+    """The twin of this record; never raises over data that can be read.
+
+    `signs` is what physics says of each input's effect on all outputs: 1 raises, -1 lowers, 0 unknown.
+    """
     controlled = bool(record.wanted.setpoint or record.wanted.mode)
     reason = unfit(record) or ("" if controlled else unfit_inputs(record)) or _template_misfit(record, template)
     u, y = filled(record.u), np.where(np.isfinite(record.u).all(axis=1, keepdims=True), record.y, np.nan)
@@ -26,9 +29,9 @@ def learn(record: Record, template: str = "", say: Say = lambda _: None) -> Twin
         if reason:
             outputs.append(_refused(name, reason))
         elif controlled:
-            outputs.append(_by_moves(record, j))
+            outputs.append(_by_moves(record, j, signs))
         else:
-            outputs.append(_by_free_run(name, choose(u, y[:, j], template, say)))
+            outputs.append(_by_free_run(name, choose(u, y[:, j], template, say, signs), record.wanted.inputs))
     return Twin(
         wanted=record.wanted,
         step=record.step,
@@ -71,7 +74,7 @@ def _refused(name: str, reason: str, words: str = "none") -> OutputModel:
     )
 
 
-def _by_free_run(name: str, judged: Judged) -> OutputModel:
+def _by_free_run(name: str, judged: Judged, inputs: tuple[str, ...]) -> OutputModel:
     grade = next((letter for least, letter in _GRADES if judged.fit_percent >= least), REFUSED)
     reason = ""
     if grade == REFUSED:
@@ -87,6 +90,8 @@ def _by_free_run(name: str, judged: Judged) -> OutputModel:
             "count that adds up what flows in; such an output has no steady value. Fit its change per time, or give a "
             "longer record of a slow one"
         )
+    if grade != REFUSED and judged.against is not None:
+        grade, reason = REFUSED, _lawless(name, inputs[judged.against])
     return OutputModel(
         name=name,
         part=judged.part,
@@ -105,15 +110,27 @@ def _by_free_run(name: str, judged: Judged) -> OutputModel:
     )
 
 
-def _by_moves(record: Record, output: int) -> OutputModel:
+def _lawless(output: str, name: str) -> str:
+    return (
+        f"against_physics: what was learned moves {output} the other way than {name} can; did a controller or "
+        "something that is not named move both?"
+    )
+
+
+def _by_moves(record: Record, output: int, signs: Signs) -> OutputModel:
     """Gains from the operator's moves; a free run over a disturbed loop is no fair judge of them."""
     name = record.wanted.outputs[output]
     gains = [gain_by_moves(record, i, output) for i in range(len(record.wanted.inputs))]
     told = [g for g in gains if not g.refused]
     if not told:
         return _refused(name, gains[0].refused)
-    part = lag_of(record, gains, output)
-    fit, rmse, horizons, band = free_run_band(part, filled(record.u), record.y[:, output])
+    for gain, sign, column in zip(gains, signs, record.wanted.inputs, strict=False):
+        if not gain.refused and gain.value * sign < 0:
+            return _refused(name, _lawless(name, column))
+    # a disturbance of the start stays or passes: whichever the record's own stretches say
+    steady = lag_of(record, gains, output)
+    judged = [(part, free_run_band(part, filled(record.u), record.y[:, output])) for part in (steady, passing(steady))]
+    part, (fit, rmse, horizons, band) = min(judged, key=lambda one: one[1][1])
     return OutputModel(
         name=name,
         part=part,

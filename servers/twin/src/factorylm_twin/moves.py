@@ -5,7 +5,7 @@ bootstrap, and wrong. Four rules must hold before a gain is told: external moves
 two estimates that agree, and a sign that holds in resampled blocks.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -118,6 +118,11 @@ def lag_of(record: Record, gains: list[Gain], output: int) -> Lag:
         high=float(y.max()) + room,
         holds_offset=True,
     )
+
+
+def passing(model: Lag) -> Lag:
+    """The same model, where what the start lies beside it fades with the lag."""
+    return replace(model, holds_offset=False)
 
 
 def _stretches(record: Record, u: Floats, y: Floats) -> list[_Stretch]:

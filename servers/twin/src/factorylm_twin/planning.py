@@ -10,10 +10,11 @@ from factorylm_twin.changes import Course
 from factorylm_twin.twin import REFUSED, OutputModel, Twin
 from factorylm_twin.whatif import Limits, Past, Question
 
-_SCATTERED = 24
-_STRIDES = (0.25, 0.125, 0.06, 0.03, 0.015)
+_SCATTERED, _WALKS, _STEPS = 24, 3, 30
+_KEPT = 1e-3  # of the band: as exactly as the search keeps a limit
 _SETTLING_ROWS = 600
 _NUDGE = 0.02
+_INSIDE = 1e-4  # so that a rounded place is still inside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,24 +47,25 @@ class Best:
     refused: str = ""
 
 
-def best_place(
-    twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits, past: Past | None = None
-) -> Best:
+def best_place(twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits, past: Past | None = None) -> Best:
     """Search the envelope: scattered places first, then ever smaller strides around the best of them."""
     if refused := _refusal(twin, goal, moved, limits):
         return _none(refused)
     past = past or Past(u=twin.last_u, y=twin.last_y)
     search = _Search(twin=twin, goal=goal, limits=limits, past=past)
     columns = [twin.wanted.inputs.index(name) for name in moved]
-    low, high = (_ends(twin, limits, past, columns, side) for side in (0, 1))
+    low, high = (_ends(twin, limits, columns, side) for side in (0, 1))
     if (low > high).any():
         return _none("infeasible: the limits of an input lie outside what was seen")
+    low, high = low + _INSIDE * (high - low), high - _INSIDE * (high - low)
     rng = np.random.default_rng(1)
-    best = search.judged(past.u[-1])
-    for share in rng.random((_SCATTERED, len(columns))):
-        best = min(best, search.judged(_with(past.u[-1], columns, low + share * (high - low))), key=lambda j: j.badness)
-    for stride in _STRIDES:
-        best = _walked(search, best, columns, low, high, stride)
+    shares = rng.random((_SCATTERED, len(columns)))
+    seen = [search.judged(_with(past.u[-1], columns, low + share * (high - low))) for share in shares]
+    inside = [s for s in seen if s.ends]
+    nearest = sorted(inside, key=lambda j: (j.broken, goal.badness(j.ends[goal.output])))[:_WALKS]
+    best = min([search.judged(past.u[-1]), *seen], key=lambda j: j.badness)
+    for start in nearest:
+        best = min(best, _walked(search, start, columns, low, high), key=lambda j: j.badness)
     if not np.isfinite(best.badness):
         return _none("infeasible: no place inside what was seen keeps all limits with their band")
     return _told(search, best, columns, low, high)
@@ -71,9 +73,12 @@ def best_place(
 
 @dataclass(frozen=True, kw_only=True)
 class _Judged:
+    """`broken` is how far the worst limit is missed, in bands; a place with a broken limit is infinitely bad."""
+
     place: Floats
     badness: float
     ends: dict[str, float]
+    broken: float
     close: tuple[str, ...]
 
 
@@ -85,19 +90,30 @@ class _Search:
     past: Past
 
     def judged(self, place: Floats) -> _Judged:
-        """Steady outputs at this place; infinitely bad where a limit or the envelope is broken."""
+        """Steady outputs at this place."""
         if self.twin.envelope.outside(self.twin.wanted.inputs, place):
-            return _Judged(place=place, badness=float("inf"), ends={}, close=())
-        ends = {o.name: self.end(o, j, place) for j, o in enumerate(self.twin.outputs) if self._counts(o)}
-        close, kept = [], True
+            return _Judged(place=place, badness=float("inf"), ends={}, broken=float("inf"), close=())
+        ends = self.ends(place)
+        room = self.room(ends)
+        broken = max([0.0, *(-r for r in room.values())])
+        badness = self.goal.badness(ends[self.goal.output]) if broken <= _KEPT else float("inf")
+        close = tuple(name for name, left in room.items() if left < 50 * _KEPT)
+        return _Judged(place=place, badness=badness, ends=ends, broken=broken, close=close)
+
+    def ends(self, place: Floats) -> dict[str, float]:
+        """Steady values of the outputs that are aimed at or limited."""
+        wanted = {self.goal.output, *self.limits}
+        return {o.name: self.end(o, j, place) for j, o in enumerate(self.twin.outputs) if o.name in wanted}
+
+    def room(self, ends: dict[str, float]) -> dict[str, float]:
+        """What is left to each limit beyond the output's band, in bands."""
+        left = {}
         for output in self.twin.outputs:
             if output.name in ends and output.name in self.limits:
-                (low, high), half = self.limits[output.name], float(output.band[-1])
-                kept &= low + half <= ends[output.name] <= high - half
-                near = 0.05 * half + 1e-9
-                close += [output.name] if min(ends[output.name] - half - low, high - half - ends[output.name]) < near else []
-        badness = self.goal.badness(ends[self.goal.output]) if kept else float("inf")
-        return _Judged(place=place, badness=badness, ends=ends, close=tuple(close))
+                low, high = self.limits[output.name]
+                half = max(float(output.band[-1]), 1e-12)
+                left[output.name] = min(ends[output.name] - half - low, high - half - ends[output.name]) / half
+        return left
 
     def end(self, output: OutputModel, column: int, place: Floats) -> float:
         """The steady value there."""
@@ -106,22 +122,40 @@ class _Search:
         assert output.part is not None
         return float(asked.future(output.part, column, course, _SETTLING_ROWS)[-1])
 
-    def _counts(self, output: OutputModel) -> bool:
-        return output.grade != REFUSED and (output.name == self.goal.output or output.name in self.limits)
 
+def _walked(search: _Search, start: _Judged, columns: list[int], low: Floats, high: Floats) -> _Judged:
+    """Follow the slope, along limits where there are some."""
+    from scipy.optimize import minimize
 
-def _walked(search: _Search, best: _Judged, columns: list[int], low: Floats, high: Floats, stride: float) -> _Judged:
-    better = True
-    while better:
-        better = False
-        for n, column in enumerate(columns):
-            for side in (-1.0, 1.0):
-                place = best.place.copy()
-                place[column] = np.clip(place[column] + side * stride * (high[n] - low[n]), low[n], high[n])
-                found = search.judged(place)
-                if found.badness < best.badness - 1e-12 * abs(best.badness):
-                    best, better = found, True
-    return best
+    span = np.where(high > low, high - low, 1.0)
+    scale = max(abs(start.ends[search.goal.output]), 1e-9)
+
+    def place(shares: Floats) -> Floats:
+        return _with(start.place, columns, low + np.clip(shares, 0.0, 1.0) * (high - low))
+
+    def badness(shares: Floats) -> float:
+        value = search.goal.badness(search.ends(place(shares))[search.goal.output]) / scale
+        return value if isinstance(search.goal.aim, str) else value**2
+
+    def room(shares: Floats) -> Floats:
+        return np.array(list(search.room(search.ends(place(shares))).values()))
+
+    def inside(shares: Floats) -> float:
+        apart = place(shares) - search.twin.envelope.middle
+        return 1.0 - float(apart @ search.twin.envelope.inverse @ apart) / search.twin.envelope.farthest
+
+    rules = [{"type": "ineq", "fun": inside}]
+    if search.room(start.ends):
+        rules.append({"type": "ineq", "fun": room})
+    found = minimize(
+        badness,
+        (start.place[columns] - low) / span,
+        method="SLSQP",
+        bounds=[(0.0, 1.0)] * len(columns),
+        constraints=rules,
+        options={"maxiter": _STEPS, "eps": 1e-4, "ftol": 1e-7},
+    )
+    return search.judged(place(np.asarray(found.x)))
 
 
 def _told(search: _Search, best: _Judged, columns: list[int], low: Floats, high: Floats) -> Best:
@@ -131,7 +165,9 @@ def _told(search: _Search, best: _Judged, columns: list[int], low: Floats, high:
     sensitivity, edge = {}, {}
     for n, (name, column) in enumerate(zip(names, columns, strict=True)):
         nudge = _NUDGE * (high[n] - low[n]) or 1e-9
-        ends = [search.end(twin.outputs[at], at, best.place + side * nudge * _unit(column, best.place)) for side in (-1, 1)]
+        ends = [
+            search.end(twin.outputs[at], at, best.place + side * nudge * _unit(column, best.place)) for side in (-1, 1)
+        ]
         sensitivity[name] = (ends[1] - ends[0]) / (2 * nudge)
         bottom, top = float(twin.envelope.low[column]), float(twin.envelope.high[column])
         edge[name] = max(0.0, min(float(best.place[column]) - bottom, top - float(best.place[column])) / (top - bottom))
@@ -159,11 +195,13 @@ def _refusal(twin: Twin, goal: Goal, moved: tuple[str, ...], limits: Limits) -> 
             raise UnknownNameError("column", name, [*outputs, *twin.wanted.inputs])
     needed = [outputs[n] for n in {goal.output, *limits} if n in outputs]
     refused = next((o.reason for o in needed if o.grade == REFUSED or o.part is None), "")
-    unknown = [r for o in needed for n, r in zip(twin.wanted.inputs, o.input_refusals, strict=False) if r and n in moved]
+    unknown = [
+        r for o in needed for n, r in zip(twin.wanted.inputs, o.input_refusals, strict=False) if r and n in moved
+    ]
     return refused or next(iter(unknown), "")
 
 
-def _ends(twin: Twin, limits: Limits, past: Past, columns: list[int], side: int) -> Floats:
+def _ends(twin: Twin, limits: Limits, columns: list[int], side: int) -> Floats:
     seen = (twin.envelope.low, twin.envelope.high)[side]
     pick = (max, min)[side]
     none = (float("-inf"), float("inf"))

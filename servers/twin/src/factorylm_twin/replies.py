@@ -57,6 +57,9 @@ class EffectReply(Reply):
     change_lo: float | None = None
     change_hi: float | None = None
     settling: float | None = None
+    total_held: float | None = None
+    total_changed: float | None = None
+    total_change: float | None = None
     limits_crossed: list[str]
     reason: str
 
@@ -74,6 +77,17 @@ class WhatIfReply(Reply):
     truncated: bool = False
 
 
+class BestReply(Reply):
+    """A place to propose; `refused` says why none is told."""
+
+    refused: str
+    place: dict[str, float]
+    sensitivity: dict[str, float]
+    share_left_to_edge: dict[str, float]
+    binding: list[str]
+    what_if: WhatIfReply | None = None
+
+
 class WatchedReply(Reply):
     """One output beside its simulation."""
 
@@ -82,6 +96,7 @@ class WatchedReply(Reply):
     inside_band: float | None = None
     departs_at_row: int | None = None
     bias: float | None = None
+    explained_by: dict[str, float]
 
 
 class CompareReply(Reply):

@@ -14,23 +14,29 @@ from factorylm_twin.whatif import Limits, Past, Question
 
 _STYLE = """
 :root{color-scheme:light dark}
-:root{--ground:#fff;--ink:#1b2430;--quiet:#4c5866;--line:#0b5c9e;--other:#a3450f;--band:#0b5c9e2e;--grid:#8886;--card:#f3f5f8}
+:root{--ground:#fff;--ink:#1b2430;--quiet:#4c5866;--line:#0b5c9e;--other:#a3450f}
+:root{--band:#0b5c9e2e;--grid:#8886;--card:#f3f5f8}
 @media(prefers-color-scheme:dark){
-:root{--ground:#10161d;--ink:#e8edf2;--quiet:#b3bfcb;--line:#74baf4;--other:#f2a877;--band:#74baf433;--card:#1a232d}}
+:root{--ground:#10161d;--ink:#e8edf2;--quiet:#b3bfcb;--line:#74baf4;--other:#f2a877}
+:root{--band:#74baf433;--card:#1a232d}}
 body{font:16px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);margin:0}
-main{max-width:46rem;margin:auto;padding:1rem}h1{font-size:1.5rem;margin:.5rem 0}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}
+main{max-width:46rem;margin:auto;padding:1rem}
+h1{font-size:1.5rem;margin:.5rem 0;overflow-wrap:anywhere}h2{font-size:1.15rem;margin:1.6rem 0 .4rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(8.5rem,1fr));gap:.5rem;margin:.6rem 0}
 .facts div{background:var(--card);border-radius:.5rem;padding:.45rem .7rem}
 .facts dt{color:var(--quiet);font-size:.85rem}.facts dd{margin:0;font-weight:600;overflow-wrap:anywhere}
 .told{background:var(--card);border-left:.3rem solid var(--other);padding:.6rem .9rem;overflow-wrap:anywhere}
 figure{margin:0}figcaption{color:var(--quiet);font-size:.9rem}
-.key{display:inline-block;width:1.6rem;height:0;border-top:.16rem solid var(--line);margin:0 .3rem 0 .7rem;vertical-align:middle}
+.key{display:inline-block;width:1.6rem;height:0;border-top:.16rem solid var(--line)}
+.key{margin:0 .3rem 0 0;vertical-align:middle}.one{display:inline-block;margin-right:.8rem}
 .key.dash{border-top-style:dashed;border-color:var(--other)}.key.area{height:.8rem;border:0;background:var(--band)}
 svg{width:100%;height:auto;display:block}text{font-size:13px;fill:var(--quiet)}
 @media(max-width:30rem){text{font-size:21px}}
-.line{fill:none;stroke:var(--line);stroke-width:2}.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}
+.line{fill:none;stroke:var(--line);stroke-width:2}
+.other{fill:none;stroke:var(--other);stroke-width:2;stroke-dasharray:6 4}
 .band{fill:var(--band)}.grid{stroke:var(--grid)}.limit{stroke:var(--other);stroke-width:1.5;stroke-dasharray:2 3}
-.seen{fill:var(--band)}.dots{fill:var(--line);opacity:.5}.asked{stroke:var(--other);stroke-width:4}.quiet{color:var(--quiet)}
+.seen{fill:var(--band)}.dots{fill:var(--line);opacity:.5}
+.asked{stroke:var(--other);stroke-width:4}.quiet{color:var(--quiet)}
 @media print{.facts div,.told{border:1px solid var(--grid)}}
 """
 _FAN = 3.0
@@ -41,8 +47,7 @@ def model_page(twin: Twin, identity: str) -> str:
     """Grades, measured against simulated over the newest rows, and the envelope."""
     parts = [
         f"<h1>Twin of {escape(', '.join(twin.wanted.outputs))}: grade {escape(twin.grade)}</h1>",
-        f"<p class=quiet>model {escape(identity)}, learned from {twin.rows} rows, one every {twin.step:g} "
-        f"{escape(twin.time_unit)}</p>",
+        f"<p class=quiet>model {escape(identity)}, learned from {twin.rows} rows, {_clock(twin)}</p>",
     ]
     for j, (output, card) in enumerate(zip(twin.outputs, twin_card(twin)["outputs"], strict=True)):
         parts.append(f"<h2>{escape(output.name)}</h2>")
@@ -55,9 +60,8 @@ def model_page(twin: Twin, identity: str) -> str:
             "free run explains": f"{card['free_run_fit_percent']} %",
             "free-run error": card["free_run_rmse"],
             "90 % band, half": card["band_90_at_longest_horizon"],
-            "model": output.words,
         }
-        parts.append(_facts(facts))
+        parts.append(_facts(facts) + f"<p class=quiet>{escape(output.words)}</p>")
         given = len(twin.last_y) // 4
         run = output.part.run(twin.last_u, twin.last_y[:given, j])
         half = np.where(np.arange(len(run)) < given, 0.0, output.band_at(np.arange(1.0, len(run) + 1.0) - given))
@@ -118,6 +122,10 @@ def _strip(twin: Twin, column: int, asked: float | None = None) -> str:
     return _figure(chart, f"{escape(name)}: newest rows{where}")
 
 
+def _clock(twin: Twin) -> str:
+    return f"one every {twin.step:g} {escape(twin.time_unit)}" if twin.wanted.time else "without a clock"
+
+
 def _facts(facts: dict[str, Any]) -> str:
     cells = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(str(v))}</dd></div>" for k, v in facts.items())
     return f"<dl class=facts>{cells}</dl>"
@@ -125,8 +133,9 @@ def _facts(facts: dict[str, Any]) -> str:
 
 def _keys(line: str, dashed: str) -> str:
     return (
-        f"<span class=key></span>{escape(line)}<span class='key dash'></span>{escape(dashed)}"
-        "<span class='key area'></span>90 % band"
+        f"<span class=one><span class=key></span>{escape(line)}</span> "
+        f"<span class=one><span class='key dash'></span>{escape(dashed)}</span> "
+        "<span class=one><span class='key area'></span>90 % band</span>"
     )
 
 

@@ -84,11 +84,11 @@ def record_of(columns: dict[str, list[str]], wanted: Wanted, name: str) -> Recor
         return spread_out
 
     modes = _modes(columns[wanted.mode], name) if wanted.mode else np.full(rows, 1.0 if wanted.setpoint else 0.0)
-    setpoint = _numbers(columns[wanted.setpoint]) if wanted.setpoint else np.full(rows, np.nan)
+    setpoint = numbers(columns[wanted.setpoint]) if wanted.setpoint else np.full(rows, np.nan)
     return Record(
         wanted=wanted,
-        u=even(np.column_stack([_numbers(columns[c]) for c in wanted.inputs])),
-        y=even(np.column_stack([_numbers(columns[c]) for c in wanted.outputs])),
+        u=even(np.column_stack([numbers(columns[c]) for c in wanted.inputs])),
+        y=even(np.column_stack([numbers(columns[c]) for c in wanted.outputs])),
         step=step,
         time_unit=unit,
         file_rows=tuple(int(p) for p in places),
@@ -135,7 +135,8 @@ def _check(path: Path, names: list[str], rows: list[list[str]]) -> None:
             )
 
 
-def _numbers(cells: Sequence[str]) -> Floats:
+def numbers(cells: Sequence[str]) -> Floats:
+    """Cells as numbers; what is none is a gap."""
     try:
         found = np.array(cells, dtype=np.float64)
     except ValueError:
@@ -179,9 +180,9 @@ def _clock(cells: Sequence[str], name: str) -> "tuple[np.ndarray[tuple[int], np.
 
 
 def _times(cells: Sequence[str], name: str) -> tuple[Floats, str]:
-    numbers = _numbers(cells)
-    if np.isfinite(numbers).all():
-        return numbers, "time units"
+    counted = numbers(cells)
+    if np.isfinite(counted).all():
+        return counted, "time units"
     try:
         stamps = [datetime.fromisoformat(c.strip()) for c in cells]
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The tools: five questions. Each runs in a thread of its own, so that the server keeps answering."""
+"""The tools: six questions. Each runs in a thread of its own, so that the server keeps answering."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _Row = tuple[str, str, str, str, type[Arguments], type[BaseModel], float]
 
 def tools_for(settings: Settings) -> Sequence[Tool]:
     """All tools over one desk."""
-    desk = Desk(folders=settings.data)
+    desk = Desk(folders=settings.data, shelf=settings.shelf)
     return [_tool(desk, row) for row in _TOOLS]
 
 
@@ -52,10 +52,19 @@ _TOOLS: list[_Row] = [
         120,
     ),
     (
+        "best",
+        "best",
+        "Best set-points",
+        "Which place of the inputs is best for an output inside limits, with sensitivity and distance to the edge.",
+        ask.Best,
+        replies.BestReply,
+        300,
+    ),
+    (
         "compare",
         "compare",
         "Compare with the twin",
-        "Run the twin free beside measured rows: error, share inside the band, since which row they part.",
+        "Run the twin free beside measured rows: error, since which row they part, which columns explain it.",
         ask.Compare,
         replies.CompareReply,
         120,

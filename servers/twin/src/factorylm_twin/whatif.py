@@ -110,7 +110,7 @@ def _none(output: OutputModel, reason: str) -> Effect:
 
 
 def _effect(twin: Twin, output: OutputModel, column: int, asked: Question) -> Effect:
-    now, after = asked.now, asked.course.end
+    now = asked.now
     if output.grade == REFUSED or output.part is None:
         return _none(output, output.reason)
     for i, refusal in enumerate(output.input_refusals):
@@ -183,9 +183,7 @@ def _rests(run: Floats, other: Floats, last: int) -> bool:
     return float(np.ptp(run[-(len(run) - last) // 5 :])) <= _STILL * 5 * moved
 
 
-def _change_band(
-    output: OutputModel, column: int, asked: Question, change: float, longest: int
-) -> tuple[float, float]:
+def _change_band(output: OutputModel, column: int, asked: Question, change: float, longest: int) -> tuple[float, float]:
     """How far the change itself is known: by resampled gains, or by models that each lack a part of the record."""
     steps = asked.course.end - asked.now
     if len(output.gain_low):
@@ -213,8 +211,8 @@ def _t_90(freedom: int) -> float:
 
 
 def _settling(difference: Floats) -> float:
-    """Rows until the change stays within 2 % of its end."""
-    away = np.flatnonzero(np.abs(difference - difference[-1]) > _SETTLED * abs(float(difference[-1])))
+    """Rows until the change stays at its end, within 2 % of the largest way it went."""
+    away = np.flatnonzero(np.abs(difference - difference[-1]) > _SETTLED * float(np.abs(difference).max()))
     return float(away[-1] + 2) if len(away) else 0.0
 
 

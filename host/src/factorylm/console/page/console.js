@@ -109,6 +109,7 @@ const load = async () => {
   part("approvals").skew = Date.parse(snapshot.now) - Date.now();
   element("plant").textContent = snapshot.plant;
   Object.assign(state, { trends: snapshot.trends, calls: snapshot.calls, health: snapshot.health, tags: snapshot.tags, mostTags: snapshot.most_tags });
+  part("values").past = snapshot.past ? past : null;
   state.cells = new Map(snapshot.values.map((cell) => [cell.tag, cell]));
   showValues();
   showHealth();
@@ -119,6 +120,17 @@ const load = async () => {
   part("calls").data = snapshot.calls;
   document.body.classList.remove("loading");
   return snapshot.last;
+};
+
+const past = async (tag, hours) => {
+  try {
+    const answer = await fetch(`api/past?tag=${encodeURIComponent(tag)}&hours=${hours}`);
+    const told = await answer.json();
+    if (!answer.ok) return { problem: told.title };
+    return told.points.length > 1 ? told : { problem: "The history holds nothing of this span." };
+  } catch {
+    return { problem: "The server does not answer." };
+  }
 };
 
 const follow = (last) => {

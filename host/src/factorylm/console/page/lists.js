@@ -1,5 +1,5 @@
 // The remaining parts: alarms, devices, calls, the audit trail, notices.
-import { Part, clock, day, empty, make, shown } from "./parts.js";
+import { Part, clock, day, empty, make, named, shown } from "./parts.js";
 
 // <flm-alarms>: {alarms, more, keeping, unknown}
 export class Alarms extends Part {
@@ -62,8 +62,8 @@ export class Audit extends Part {
     const rows = lines.map((line) => [
       make("td", { class: "number optional" }, String(line.n)),
       make("td", { class: "number" }, clock(line.time), make("span", { class: "optional soft" }, make("br"), day(line.time))),
-      make("td", {}, line.event),
-      make("td", {}, line.tag || ""),
+      make("td", { class: "word" }, line.event),
+      make("td", { class: "name" }, ...named(line.tag || "")),
       make("td", { class: "number" }, "value" in line ? `${shown(line.before)} → ${shown(line.value)}` : ""),
       make("td", { class: "optional" }, line.reason || line.by || line.client || "", ...this.said(line)),
     ]);

@@ -32,6 +32,9 @@ button { font: inherit; color: inherit; cursor: pointer; }
 .decide { font-weight: 600; min-height: 44px; padding: 8px 20px; margin: 8px 12px 2px 0; border-radius: 6px; border: 2px solid var(--flm-accent, Highlight); background: var(--flm-surface, Canvas); color: var(--flm-text, CanvasText); }
 .decide.yes { background: var(--flm-accent, Highlight); color: var(--flm-on-accent, HighlightText); }
 .decide:disabled { border-style: dashed; background: none; color: var(--flm-soft, GrayText); cursor: default; }
+.spans { display: flex; flex-wrap: wrap; gap: 6px; margin: 6px 0; }
+.span { min-height: 32px; padding: 3px 12px; border-radius: 6px; border: 1px solid var(--flm-soft, GrayText); background: none; }
+.span[aria-pressed="true"] { background: var(--flm-accent, Highlight); color: var(--flm-on-accent, HighlightText); border-color: var(--flm-accent, Highlight); }
 .plot { border: 0; background: none; padding: 0; border-radius: 4px; display: block; }
 svg { display: block; }
 svg.small { width: 150px; height: 30px; }
@@ -48,7 +51,14 @@ text { fill: var(--flm-soft, GrayText); font-size: 12px; }
   .optional { display: none; }
   th, td { padding-right: 8px; }
   td { max-width: none; overflow-wrap: anywhere; }
+  /* room for the parts of a name, so that it breaks between them */
+  td.name { min-width: 5.2em; }
+  td.word { white-space: nowrap; }
   td.number { max-width: 8.5em; }
+}
+@media (max-width: 400px) {
+  table { font-size: .82rem; }
+  th, td { padding-right: 6px; }
 }
 `);
 
@@ -79,6 +89,8 @@ export const unitOf = (unit) => (unit ? ` ${unit.replace("Cel", "°C").replace("
 // the Swedish form is ISO 8601: no month is taken for a day, no morning for an evening
 export const clock = (iso) => (iso ? new Date(iso).toLocaleTimeString("sv-SE") : "");
 export const day = (iso) => (iso ? new Date(iso).toLocaleDateString("sv-SE") : "");
+// a long name breaks after a dot or an underscore, never within a word
+export const named = (name) => String(name).split(/(?<=[._])/).flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part]));
 export const empty = (text) => make("p", { class: "empty" }, text);
 
 export class Part extends HTMLElement {

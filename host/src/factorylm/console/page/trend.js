@@ -1,8 +1,10 @@
 // <flm-trend>: data = [[seconds, value or null], …]; a gap where there was no good value. With the attribute
 // `large`, scales are drawn.
-import { Part, clock, measured } from "./parts.js";
+import { Part, clock, day, measured } from "./parts.js";
 
 const LEAST_SPAN = 0.02;
+// from here on a time of day alone could be yesterday's
+const HALF_A_DAY_S = 43_000;
 
 const draw = (name, attributes, text = "") => {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -58,7 +60,10 @@ export class Trend extends Part {
       draw("line", { x1: x(begin), x2: width, y1: y(level), y2: y(level) }),
       draw("text", { x: x(begin) - 8, y: y(level) + 4, "text-anchor": "end" }, measured(Number(level.toPrecision(4)))),
     ]);
-    const time = (second) => clock(new Date(second * 1000).toISOString());
+    const time = (second) => {
+      const iso = new Date(second * 1000).toISOString();
+      return end - begin > HALF_A_DAY_S ? `${day(iso)} ${clock(iso).slice(0, 5)}` : clock(iso);
+    };
     return [
       ...marks,
       draw("text", { x: x(begin), y: height - 4 }, time(begin)),

@@ -1,5 +1,8 @@
 // <flm-values>: {cells, trends: {tag: points}, hidden}; cells are updated in place, so that focus and scroll stay.
-import { Part, empty, make, measured, unitOf } from "./parts.js";
+// `past`, where it is set, is asked as past(tag, hours) for {points} or {problem}.
+import { Part, empty, make, measured, named, unitOf } from "./parts.js";
+
+const SPANS = [["Live", 0], ["1 hour", 1], ["12 hours", 12], ["7 days", 168]];
 
 export const markOf = (quality) => (quality.startsWith("Good") ? "good" : quality.startsWith("Uncertain") ? "warn" : "bad");
 
@@ -19,10 +22,10 @@ export class Values extends Part {
     const parts = { value: make("td", { class: "number value" }), trend: make("flm-trend"), state };
     const toggle = () => this.toggle(cell.tag);
     parts.plot = make("button", { class: "plot", type: "button", "aria-expanded": "false", "aria-label": `Trend of ${cell.tag}`, click: toggle }, parts.trend);
-    const about = [make("span", {}, cell.tag)];
+    const about = [make("span", {}, ...named(cell.tag))];
     if (cell.description) about.push(make("br"), make("span", { class: "soft clamp", title: cell.description }, cell.description));
     this._rows.set(cell.tag, parts);
-    return [make("td", {}, ...about), parts.value, make("td", { class: "optional" }, parts.plot), state];
+    return [make("td", { class: "name" }, ...about), parts.value, make("td", { class: "optional" }, parts.plot), state];
   }
   update(cell, points) {
     const parts = this._rows && this._rows.get(cell.tag);
@@ -42,19 +45,39 @@ export class Values extends Part {
     if (this._open.delete(tag)) {
       parts.large?.remove();
       parts.large = null;
+      parts.hours = 0;
       parts.plot.setAttribute("aria-expanded", "false");
     } else {
       this._open.add(tag);
       this.enlarge(tag, parts, parts.trend.data);
+      parts.large.scrollIntoView({ block: "nearest" });
     }
   }
   enlarge(tag, parts, points) {
     if (!parts.large) {
       const trend = make("flm-trend", { large: "" });
-      parts.large = make("tr", {}, make("td", { colspan: "4", class: "whole" }, trend));
+      const said = make("p", { class: "soft", role: "status" });
+      parts.large = make("tr", {}, make("td", { colspan: "4", class: "whole" }, ...this.spans(tag, parts), trend, said));
       parts.value.parentElement.after(parts.large);
       parts.plot.setAttribute("aria-expanded", "true");
     }
-    parts.large.querySelector("flm-trend").data = points;
+    // who looks at yesterday must not be thrown back to now by the next value
+    if (!parts.hours) parts.large.querySelector("flm-trend").data = points;
+  }
+  // live, or what the history holds; without a history there is nothing to choose
+  spans(tag, parts) {
+    if (!this.past) return [];
+    const buttons = SPANS.map(([name, hours]) => make("button", { class: "span", type: "button", "aria-pressed": String(!hours), click: () => choose(hours) }, name));
+    const choose = async (hours) => {
+      parts.hours = hours;
+      buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(SPANS[at][1] === hours)));
+      const [trend, said] = [parts.large.querySelector("flm-trend"), parts.large.querySelector("[role=status]")];
+      said.textContent = hours ? "Asking the history…" : "";
+      const { points, problem } = hours ? await this.past(tag, hours) : { points: parts.trend.data };
+      if (parts.hours !== hours || !parts.large) return;
+      trend.data = points || [];
+      said.textContent = problem || "";
+    };
+    return [make("div", { class: "spans", role: "group", "aria-label": `Span of the trend of ${tag}` }, ...buttons)];
   }
 }

@@ -78,6 +78,17 @@ async def an_unknown_tag_names_the_nearest(skill: ProtocolSkill) -> None:
         assert known in text, text
 
 
+async def an_unknown_tag_does_not_spoil_the_others(skill: ProtocolSkill) -> None:
+    async with simulated(skill) as (client, _):
+        known = (await _names(client, skill.name))[0]
+        for tool, more in (("read_tags", {}), ("sample_tags", {"seconds": 1, "interval_s": 0.5})):
+            answer = await client.ask(f"{skill.name}_{tool}", tags=[known, known[:-1]], **more)
+            assert [row[0] for row in answer["rows"]] == [known], answer
+            [problem] = answer["problems"]
+            assert problem["tag"] == known[:-1], answer
+            assert known in problem["problem"], answer
+
+
 async def a_bad_raw_address_is_that_tags_problem_alone(skill: ProtocolSkill) -> None:
     async with simulated(skill) as (client, _):
         good = (await _names(client, skill.name))[0]
@@ -107,7 +118,7 @@ async def tags_are_listed_page_by_page(skill: ProtocolSkill) -> None:
 async def samples_have_statistics_and_handles(skill: ProtocolSkill) -> None:
     async with simulated(skill) as (client, _):
         tags = (await _names(client, skill.name))[:2]
-        answer = await client.ask(f"{skill.name}_sample_tags", tags=tags, seconds=0.5, interval_s=0.1)
+        answer = await client.ask(f"{skill.name}_sample_tags", tags=tags, seconds=1, interval_s=0.2)
         rows = [dict(zip(answer["columns"], row, strict=True)) for row in answer["rows"]]
         assert [row["tag"] for row in rows] == tags
         assert all(row["count"] >= 1 and row["series"].startswith("series:") for row in rows), rows
@@ -256,6 +267,7 @@ CHECKS: list[Callable[[ProtocolSkill], Awaitable[None]]] = [
     every_configured_tag_reads_good_in_both_eras,
     a_reading_costs_few_tokens,
     an_unknown_tag_names_the_nearest,
+    an_unknown_tag_does_not_spoil_the_others,
     a_bad_raw_address_is_that_tags_problem_alone,
     tags_are_listed_page_by_page,
     samples_have_statistics_and_handles,
