@@ -298,6 +298,7 @@ def test_the_sequential_test_decides_rightly_and_rarely_wrongly():
 
 def test_the_cheaper_the_team_the_more_caution_it_leaves_room_for():
     assert caution([0.1, 0.1, 0.1]) == 1.0
-    assert caution([0.0, 0.02, 0.04]) == caution([0.3]) == 4.0
-    assert 1.0 < caution([0.05, 0.05, 0.05]) < caution([0.03, 0.04, 0.05]) < 4.0
+    assert caution([0.0, 0.02, 0.04]) == 2.0
+    assert caution([0.3]) == 4.0, "one model has nobody to disagree with"
+    assert 1.0 < caution([0.05, 0.05, 0.05]) < caution([0.03, 0.04, 0.05]) < 2.0
     assert caution([0.1, 0.1, 0.0, 0.9]) == 1.0, "more than three are never asked"
