@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -51,23 +52,49 @@ class Walk:
         return Pump(setpoint=1200.0, speed=1200.0).vibration(self.wear.strength(hours), 0.0)
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A demo after its walk: it goes on, with its console, until it is told to end."""
+
+    process: subprocess.Popen[bytes]
+    folder: Path
+    ports: tuple[int, int]
+
+
 @pytest.fixture(scope="module")
-def walk(tmp_path_factory) -> Walk:
+def kept(tmp_path_factory) -> Iterator[Kept]:
     folder = tmp_path_factory.mktemp("demo")
-    homes = dict.fromkeys(("HOME", "FACTORYLM_HOME", "XDG_CONFIG_HOME"), str(folder))
-    done = subprocess.run(
-        [sys.executable, "-m", "factorylm", "demo", "--json", str(folder / "walk.json")],
-        capture_output=True,
-        encoding="utf-8",
-        env={**os.environ, **homes, "PYTHONUTF8": "1"},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        timeout=400,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
-    assert done.stderr == ""
-    return Walk(done.stdout, json.loads((folder / "walk.json").read_text(encoding="utf-8")))
+    homes = dict.fromkeys(("HOME", "FACTORYLM_HOME", "XDG_CONFIG_HOME", "TMPDIR"), str(folder))
+    port, page = free_port(), free_port()
+    command = [sys.executable, "-m", "factorylm", "demo", "--json", str(folder / "walk.json")]
+    command += ["--keep", "--port", str(port), "--console", f"127.0.0.1:{page}"]
+    with (folder / "printed").open("wb") as printed:
+        process = subprocess.Popen(
+            command,
+            env={**os.environ, **homes, "PYTHONUTF8": "1"},
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=subprocess.PIPE,
+        )
+    with process:
+        try:
+            assert process.stderr is not None
+            # the console says that it listens when the walk is over; before that nothing is said here but a failure
+            said = process.stderr.readline().decode()
+            assert said.startswith(f"console: http://127.0.0.1:{page}/"), (folder / "printed").read_text()[
+                -2000:
+            ] + said
+            yield Kept(process, folder, (port, page))
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def walk(kept: Kept) -> Walk:
+    """What it printed is read to where the walk ended."""
+    printed = (kept.folder / "printed").read_text(encoding="utf-8")
+    return Walk(printed, json.loads((kept.folder / "walk.json").read_text(encoding="utf-8")))
 
 
 def test_every_kind_of_question_is_asked_in_order_and_answered(walk: Walk) -> None:
@@ -125,15 +152,14 @@ def test_what_is_read_is_the_plants_physical_state(walk: Walk) -> None:
             assert value == pytest.approx(call["plant"][tag], abs=6 * NOISE[tag]), tag
 
 
-def test_the_line_to_the_limit_ends_where_the_plant_reaches_it(walk: Walk) -> None:
+def test_the_trend_to_the_limit_ends_where_the_plant_reaches_it(walk: Walk) -> None:
     step = walk.steps("when_fails")[0]
     until = datetime.fromisoformat(walk.told["truth"]["lived_until"])
     hours = next(h / 100 for h in range(300) if walk.true_vibration(until + timedelta(hours=h / 100)) >= 4.5)
     low, middle, high = step["found"]["hours"]
     assert [low, middle, high] == [step["calls"][0]["answer"][key] for key in ("p5", "p50", "p95")]
-    # a straight line through wear that goes faster and faster comes late, as the printed answer says
     assert 0.75 * hours < middle < 1.35 * hours
-    assert hours < high
+    assert 0.9 * low < hours < high
 
 
 def test_what_the_twin_foresaw_is_what_the_plant_then_did(walk: Walk) -> None:
@@ -238,31 +264,14 @@ def percent(pair: list[float]) -> float:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there a process is ended without being told")
-def test_a_demo_that_is_kept_serves_its_console_with_the_past_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    homes = dict.fromkeys(("HOME", "FACTORYLM_HOME", "XDG_CONFIG_HOME", "TMPDIR"), str(tmp_path))
-    port, page = free_port(), free_port()
-    command = [sys.executable, "-m", "factorylm", "demo", "--keep"]
-    command += ["--port", str(port), "--console", f"127.0.0.1:{page}"]
-    with subprocess.Popen(
-        command,
-        env={**os.environ, **homes},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as demo:
-        try:
-            assert demo.stderr is not None
-            # the console says that it listens when the walk is over; at its end there would be an empty line
-            assert demo.stderr.readline().decode().startswith(f"console: http://127.0.0.1:{page}/")
-            asked = httpx2.get(f"http://127.0.0.1:{page}/api/past", params={"tag": "drive1.vibration", "hours": "13"})
-            values = [value for _, value in asked.json()["points"] if value is not None]
-            assert max(values) > 3 > 1.1 > min(values)
-            demo.terminate()
-            assert demo.wait(60) == 0
-        finally:
-            demo.kill()
-    assert not list(tmp_path.glob("factorylm-demo-*"))
-    for closed in (port, page):
+def test_a_demo_that_is_kept_serves_its_console_with_the_past_and_leaves_nothing_behind(kept: Kept) -> None:
+    asked = httpx2.get(f"http://127.0.0.1:{kept.ports[1]}/api/past", params={"tag": "drive1.vibration", "hours": "13"})
+    values = [value for _, value in asked.json()["points"] if value is not None]
+    assert max(values) > 3 > 1.1 > min(values)
+    kept.process.terminate()
+    assert kept.process.wait(60) == 0
+    assert not list(kept.folder.glob("factorylm-demo-*"))
+    for closed in kept.ports:
         with pytest.raises(OSError, match="refused"):
             socket.create_connection(("127.0.0.1", closed), 5)
 

@@ -39,8 +39,8 @@ PAST = Story(
 )
 # A process that is told to end commits and closes first; a machine that is busy gets time for it
 _PATIENCE_S = 20.0
-# The latest half hour of the vibration, as the history gives it out
-RECENT, _RECENT_H = "vibration.csv", 0.5
+# The latest three hours of the vibration, as the history gives it out
+RECENT, _RECENT_H = "vibration.csv", 3
 _EDGE = (sys.executable, "-m", "factorylm_edge")
 _YES_OR_NO = frozenset(
     f"{area}.{signal.name}" for area, signals in SIGNALS.items() for signal in signals if signal.type == "bool"

@@ -121,15 +121,13 @@ class Shift:
     async def _when_will_it_fail(self) -> None:
         limit = LIMIT["P101_VIB_HIHI"]
         self._begin("when_fails", f"When does the vibration reach its very-high limit, {limit:g} mm/s?", limit=limit)
-        # the latest half hour; without a history there is only the whole table
-        data, tag = (RECENT, "value") if self._has("history") else ("history.csv", VIBRATION)
-        answer = await self.ask("predictor_trend", data=data, tag=tag, limit=limit, time="time")
+        # the latest hours; without a history there is only the whole table
+        data = RECENT if self._has("history") else "history.csv"
+        answer = await self.ask("predictor_trend", data=data, tag=VIBRATION, limit=limit, time="time")
         p5, p50, p95 = (answer.get(key) for key in ("p5", "p50", "p95"))
         if p50 is not None:
-            self._conclude(
-                f"In {p50:g} h ({p5:g} to {p95:g}) on a straight line; wear goes faster and faster, so plan for less.",
-                hours=[p5, p50, p95],
-            )
+            shape = "on lines and curves, for the trend steepens" if answer.get("bend") else "on a straight line"
+            self._conclude(f"In {p50:g} h ({p5:g} to {p95:g}) {shape}.", hours=[p5, p50, p95])
         self._begin("when_fails", "How long did bearings like it last? (24 pumps run to failure)")
         await self.ask("predictor_fit", data="bearing_runs.csv", unit="unit", time="hour")
 

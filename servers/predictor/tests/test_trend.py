@@ -30,6 +30,30 @@ def test_wear_that_starts_late_is_seen():
     assert found.p5 <= 60 <= found.p95 * 1.2
 
 
+def test_wear_that_goes_faster_and_faster_is_not_drawn_as_one_line():
+    """A line alone is late: the unsafe side."""
+    answers = [answer(noisy(3 * (HOURS / 300) ** 2, seed, 0.1), 6.0) for seed in range(12)]
+    truth = 300 * 2**0.5 - HOURS[-1]
+    assert all(a.bend == "steepens" for a in answers)
+    assert sum(a.p5 <= truth <= a.p95 for a in answers) >= 11
+
+
+def test_a_trend_that_levels_off_before_the_limit_gives_no_date():
+    answers = [answer(noisy(3 * (1 - np.exp(-HOURS / 80)), seed, 0.1), 4.0) for seed in range(12)]
+    assert sum(a.p50 is None for a in answers) >= 11
+    assert "levels_off" in {a.refused for a in answers}
+
+
+def test_a_straight_trend_is_not_called_bent():
+    assert sum(answer(noisy(0.02 * HOURS, seed), 9.0).bend is not None for seed in range(40)) <= 2
+
+
+def test_a_steepening_trend_that_is_far_says_that_it_comes_sooner():
+    found = answer(noisy(0.1 * np.exp(HOURS / 80), 1, 0.02), 40.0)
+    assert found.refused == "too_far"
+    assert "steepens" in found.reason
+
+
 @pytest.mark.parametrize("memory", [0.0, 0.7])
 def test_flat_records_are_refused(memory):
     refused = 0

@@ -219,6 +219,7 @@ def trend(desk: Desk, asked: ask.Trend, _: Say) -> replies.TrendReply:
         time_unit=replies.told(jobs.clock_unit(table, time)),
         level_now=replies.short(found.level_now),
         slope=replies.short(found.slope),
+        bend=found.bend,
         chance_of_this_trend_without_one=float(f"{found.p_value:.2g}"),
         reason=found.reason or None,
         evidence=_file(desk, "trend", asked, [asked.data], summary, (["place", "value"], list(flat(summary)))),

@@ -109,6 +109,7 @@ class TrendReply(Reply):
     time_unit: str
     level_now: float | None = None
     slope: float | None = None
+    bend: str | None = None
     chance_of_this_trend_without_one: float
     reason: str | None = None
     evidence: str
