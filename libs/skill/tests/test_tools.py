@@ -12,6 +12,7 @@ import mcp_types as types
 import pytest
 from factorylm_schema import BadReplyError, DeviceTimeoutError, NotConnectedError, Quality
 from factorylm_skill import Arguments, Call, DomainSkill, ProtocolSkill, RawTool, Settings, Tool, build_server
+from factorylm_skill.long_work import Say, in_a_thread
 from factorylm_skill.skill import OpenSkill
 from factorylm_skill.testing import connected, lint_tool, skill_checks
 from factorylm_skill.testing.clients import Era
@@ -177,6 +178,33 @@ async def test_a_fault_of_ours_is_an_error_without_its_inside(caplog) -> None:
     assert result.structured_content is None
     assert result.content[0].text == "INTERNAL: x_do failed unexpectedly. The server's log has the details."
     assert "secret path" in caplog.text
+
+
+async def test_long_work_tells_its_progress_while_the_server_goes_on_answering() -> None:
+    heard: list[str | None] = []
+    told = asyncio.Event()
+    go_on = threading.Event()
+
+    def work(say: Say) -> Said:
+        say("first half")
+        assert go_on.wait(60)
+        return Said(text="done")
+
+    async def run(_: Nothing, call: Call) -> Said:
+        return await in_a_thread(work, call)
+
+    async def hear(_: float, __: float | None, message: str | None) -> None:
+        heard.append(message)
+        told.set()
+
+    server = build_server([domain(run).open(Settings())], name="x", title="x", version="1")
+    async with Client(server) as client, asyncio.timeout(60), asyncio.TaskGroup() as group:
+        asked = group.create_task(client.call_tool("x_do", {}, progress_callback=hear))
+        await told.wait()
+        assert [tool.name for tool in (await client.list_tools()).tools] == ["x_do"]
+        go_on.set()
+        assert (await asked).structured_content == {"text": "done"}
+    assert heard == ["first half"]
 
 
 async def test_a_call_ends_at_its_timeout() -> None:

@@ -38,7 +38,7 @@ _EVIDENCE_ROWS = 40
 def check_data(desk: Desk, asked: ask.CheckData, _: Say) -> replies.CheckReply:
     """What a file holds and what is wrong with it."""
     if not asked.data:
-        files = [replies.told(f) for f in desk.files()[:40]]
+        files = [replies.told(f) for f in desk.folders.files()[:40]]
         return replies.CheckReply(files=files, models=desk.models())
     table = desk.table(asked.data)
     time = asked.time or _time_of(table)

@@ -6,10 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from factorylm_schema.errors import BadRequestError, UnknownNameError
+from factorylm_schema.errors import UnknownNameError
+from factorylm_skill.data_folders import DataFolders
 
 if TYPE_CHECKING:
     from factorylm_skill.shelf import SeriesShelf
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_MODELS = 16
 _MOST_EVIDENCE = 256
-_DATA_SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq", ".model")
+DATA_SUFFIXES = (".csv", ".csv.gz", ".txt", ".txt.gz", ".parquet", ".pq", ".model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Filed:
 class Desk:
     """One server's memory; nothing of it is written to disk."""
 
-    folders: tuple[Path, ...]
+    folders: DataFolders
     shelf: "SeriesShelf"
     _models: OrderedDict[str, "LifeModel"] = field(default_factory=OrderedDict)
     _evidence: OrderedDict[str, Filed] = field(default_factory=OrderedDict)
@@ -51,29 +51,7 @@ class Desk:
             return SeriesTable([self.shelf.get(handle.strip()) for handle in name.split(",")])
         from factorylm_predictor.history_export import table_at
 
-        return table_at(self.path(name))
-
-    def path(self, name: str) -> Path:
-        """A file inside the allowed folders; links that lead out of them do not count as inside."""
-        if not self.folders:
-            raise BadRequestError("no file may be opened", hint="the operator starts the server with --data DIR")
-        for folder in self.folders:
-            inside = folder.resolve()
-            path = (inside / name).resolve()
-            if path.is_relative_to(inside) and path.is_file():
-                return path
-        if any((f.resolve() / name).resolve().is_file() for f in self.folders):
-            raise BadRequestError(f"{name[:80]!r} lies outside the data folder", hint="name a file inside it")
-        raise UnknownNameError("file", name[:200], self.files())
-
-    def files(self) -> list[str]:
-        """Data and model files of the allowed folders."""
-        found: list[str] = []
-        for folder in self.folders:
-            inside = folder.resolve()
-            files = (p for p in sorted(inside.rglob("*")) if p.name.lower().endswith(_DATA_SUFFIXES) and p.is_file())
-            found.extend(str(path.relative_to(inside)) for path in files)
-        return found
+        return table_at(self.folders.path(name))
 
     def keep_model(self, model: "LifeModel", identity: str) -> str:
         """Keep a fitted model; returns its handle."""
@@ -92,7 +70,7 @@ class Desk:
         from factorylm_predictor.life_model import LifeModel
         from factorylm_predictor.model_file import load_model
 
-        return load_model(self.path(name), LifeModel).model
+        return load_model(self.folders.path(name), LifeModel).model
 
     def models(self) -> list[str]:
         """Handles of the fitted models."""
@@ -102,7 +80,7 @@ class Desk:
         """What a data argument was, for the evidence."""
         if name.startswith("series:"):
             return {"series": name}
-        status = self.path(name).stat()
+        status = self.folders.path(name).stat()
         changed = datetime.fromtimestamp(status.st_mtime, UTC).isoformat(timespec="seconds")
         return {"file": name, "bytes": status.st_size, "changed": changed}
 

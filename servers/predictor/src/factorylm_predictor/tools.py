@@ -1,25 +1,25 @@
 """The tools: eight questions. Each runs in a thread of its own, so that the server keeps answering."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-import anyio
 from factorylm_skill.call import Call
+from factorylm_skill.data_folders import DataFolders
+from factorylm_skill.long_work import Say, in_a_thread
 from factorylm_skill.skill import Settings
 from factorylm_skill.tool import Arguments, Tool
 from pydantic import BaseModel
 
 from factorylm_predictor import questions as ask
 from factorylm_predictor import replies
-from factorylm_predictor.desk import Desk
+from factorylm_predictor.desk import DATA_SUFFIXES, Desk
 
 A = TypeVar("A", bound=Arguments)
-Say = Callable[[str], None]
 
 
 def tools_for(settings: Settings) -> Sequence[Tool]:
     """All tools over one desk."""
-    desk = Desk(folders=settings.data, shelf=settings.shelf)
+    desk = Desk(folders=DataFolders(settings.data, DATA_SUFFIXES), shelf=settings.shelf)
     return [_tool(desk, *row) for row in _TOOLS]
 
 
@@ -115,19 +115,3 @@ def _tool(
         run=run,
         timeout_s=timeout_s,
     )
-
-
-async def in_a_thread(work: Callable[[Say], BaseModel], call: Call) -> BaseModel:
-    """Run it beside the event loop, passing its progress on; a call given up on leaves the thread to finish."""
-    steps = 0
-
-    def say(text: str) -> None:
-        nonlocal steps
-        steps += 1
-        anyio.from_thread.run(call.progress, float(steps), 0.0, text)
-
-    def job() -> BaseModel:
-        return work(say)
-
-    waiting: Awaitable[BaseModel] = anyio.to_thread.run_sync(job, abandon_on_cancel=True)
-    return await waiting

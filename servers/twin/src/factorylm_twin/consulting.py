@@ -21,7 +21,7 @@ _MOST_NAMES, _MOST_OUTPUTS = 25, 3
 
 def files(desk: Desk, asked: ask.Files, _: Say) -> replies.FilesReply:
     """Files, models, and one file's columns."""
-    names = desk.files()
+    names = desk.folders.files()
     columns = desk.columns(asked.data) if asked.data else {}
     return replies.FilesReply(
         files=[] if asked.data else [replies.told(n, 80) for n in names[:_MOST_NAMES]],

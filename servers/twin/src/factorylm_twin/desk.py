@@ -2,10 +2,10 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factorylm_schema.errors import BadRequestError, UnknownNameError
+from factorylm_skill.data_folders import DataFolders
 from factorylm_skill.shelf import SeriesShelf
 
 if TYPE_CHECKING:
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from factorylm_twin.twin import Twin
 
 _MOST_MODELS = 16
-_SUFFIXES = (".csv", ".csv.gz", ".twin")
+DATA_SUFFIXES = (".csv", ".csv.gz", ".twin")
 
 
 @dataclass
 class Desk:
     """One server's memory; nothing of it is written to disk."""
 
-    folders: tuple[Path, ...]
+    folders: DataFolders
     shelf: SeriesShelf = field(default_factory=SeriesShelf)
     _twins: "OrderedDict[str, Twin]" = field(default_factory=OrderedDict)
 
@@ -31,29 +31,7 @@ class Desk:
             return _side_by_side([self.shelf.get(handle.strip()) for handle in name.split(",")])
         from factorylm_twin.tables import read_columns
 
-        return read_columns(self.path(name))
-
-    def path(self, name: str) -> Path:
-        """A file inside the allowed folders; links that lead out of them do not count as inside."""
-        if not self.folders:
-            raise BadRequestError("no file may be opened", hint="the operator starts the server with --data DIR")
-        for folder in self.folders:
-            inside = folder.resolve()
-            path = (inside / name).resolve()
-            if path.is_relative_to(inside) and path.is_file():
-                return path
-        if any((f.resolve() / name).resolve().is_file() for f in self.folders):
-            raise BadRequestError(f"{name[:80]!r} lies outside the data folder", hint="name a file inside it")
-        raise UnknownNameError("file", name[:200], self.files())
-
-    def files(self) -> list[str]:
-        """Data and model files of the allowed folders."""
-        found: list[str] = []
-        for folder in self.folders:
-            inside = folder.resolve()
-            files = (p for p in sorted(inside.rglob("*")) if p.name.lower().endswith(_SUFFIXES) and p.is_file())
-            found.extend(str(path.relative_to(inside)) for path in files)
-        return found
+        return read_columns(self.folders.path(name))
 
     def keep(self, twin: "Twin", identity: str) -> str:
         """Keep a fitted twin; returns its handle."""
@@ -72,7 +50,7 @@ class Desk:
             return self._twins[name]
         from factorylm_twin.model_file import load_twin
 
-        return load_twin(self.path(name))[0]
+        return load_twin(self.folders.path(name))[0]
 
     def twins(self) -> list[str]:
         """Handles of the fitted twins."""
