@@ -14,8 +14,10 @@ from workspace.services import running_services
 Call = Callable[..., int]
 
 WITH_LLAMA = "--with-llama"
+# One worker more than there are processors: a third of the time a test waits for a device, a browser or a kill.
 # Neighbours mostly stay in one worker, where their simulators are started once; who is done early takes over the rest.
-EVERYTHING = ("-n", "2", "--dist", "worksteal", "--quiet", "--cov", "--cov-report=term")
+WORKERS = str((os.cpu_count() or 2) + 1)
+EVERYTHING = ("-n", WORKERS, "--dist", "worksteal", "--quiet", "--cov", "--cov-report=term")
 
 
 def lint(call: Call) -> int:

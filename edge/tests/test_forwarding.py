@@ -88,7 +88,16 @@ async def test_what_was_not_acknowledged_comes_again_before_anything_later(bus, 
         await bus.publish(f"{subject}.a", b"%d" % at, id=f"m{at}")
     assert await heard(bus, "one", 1, acknowledge=False) == [b"0"]
     await bus.publish(f"{subject}.a", b"3", id="m3")
-    assert await heard(bus, "one", 4) == [b"0", b"1", b"2", b"3"]
+    found = []
+    async with asyncio.timeout(30):
+        async for got in bus.read("one"):
+            found.append(got.data)
+            await got.acknowledge()
+            if got.data == b"3":
+                break
+    # what is acknowledged late may come once more, but never after something later
+    assert list(dict.fromkeys(found)) == [b"0", b"1", b"2", b"3"]
+    assert found == sorted(found)
 
 
 async def test_two_gateways_share_one_store_and_a_batch_that_comes_again_is_kept_once(bus, subject, history, until):
