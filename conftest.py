@@ -11,8 +11,13 @@ import sniffio
 MEASURED = ("libs", "servers/modbus", "servers/s7", "servers/enip", "servers/opcua")
 
 
+# The whole demo is one fixture: what a worker begins with, no other worker takes over and sets up again.
+FIRST = Path("host/tests/test_demo.py")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Coverage doubles what a test costs, and is measured where it is asked for."""
+    """The demo first; coverage doubles what a test costs, and is measured where it is asked for."""
+    items.sort(key=lambda item: item.path != config.rootpath / FIRST)
     measured = [config.rootpath / folder for folder in MEASURED]
     for item in items:
         if not any(folder in Path(item.path).parents for folder in measured):
