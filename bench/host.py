@@ -48,10 +48,13 @@ async def ask_everything(client: Client, names: set[str]) -> None:
 
 
 def plant_file(folder: str) -> Path:
-    """One unplugged device for each protocol, so that no simulator counts as memory of the host."""
+    """One unplugged device for each protocol, so that no simulator counts as memory of the host.
+
+    Long timeouts: what refuses does so at once, and an answer before a library is loaded would not count it.
+    """
     file = Path(folder) / "plant.toml"
     parts = [
-        f'[devices.{skill.name}1]\nurl = "{_url(skill.name)}"\ntimeout_s = 0.5\n'
+        f'[devices.{skill.name}1]\nurl = "{_url(skill.name)}"\ntimeout_s = 30\n'
         f'[devices.{skill.name}1.tags]\nvalue = {{ address = "{skill.address_example}" }}\n'
         for skill in installed_skills().protocols
     ]
