@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -87,6 +88,10 @@ def kept(tmp_path_factory) -> Iterator[Kept]:
             ] + said
             yield Kept(process, folder, (port, page))
         finally:
+            # gently: what is killed leaves its server and collector behind
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(60)
             process.kill()
 
 
