@@ -123,6 +123,9 @@ async def serve_app(app: "Starlette", options: HttpOptions) -> None:
 
     config = uvicorn.Config(
         app,
+        # uvicorn takes httptools where another package brought it, and that leaves blanks at the end of a header's
+        # value, which RFC 9110 (5.5) excludes from it: the same server would answer differently
+        http="h11",
         # its lines go where ours go, in our form, and never to stdout
         log_config=None,
         log_level="warning",
