@@ -54,7 +54,7 @@ def plant_file(folder: str) -> Path:
     """
     file = Path(folder) / "plant.toml"
     parts = [
-        f'[devices.{skill.name}1]\nurl = "{_url(skill.name)}"\ntimeout_s = 30\n'
+        f'[devices.{skill.name}1]\nurl = "{_url(skill.name)}"\ntimeout_s = 25\n'
         f'[devices.{skill.name}1.tags]\nvalue = {{ address = "{skill.address_example}" }}\n'
         for skill in installed_skills().protocols
     ]
