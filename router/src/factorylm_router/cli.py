@@ -8,21 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from factorylm_router.errors import RouterError
+from factorylm_router.ledger import GROUPS
 
 POLICIES = ("router", "always-cheap", "always-premium", "two-agree", "two-of-three", "random")
-GROUPS = (
-    "plant",
-    "key",
-    "skill",
-    "agent",
-    "model",
-    "provider",
-    "surface",
-    "purpose",
-    "data_class",
-    "status",
-    "day",
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -77,6 +77,20 @@ class Pace:
             self.judge()
         return told
 
+    def ended(self, reader: EventReader, event: Callable[[bytes], bytes], is_complete: Callable[[], bool]) -> bytes:
+        """What stood after the last blank line; raises if the provider did not finish."""
+        self.judge()
+        rest = reader.rest()
+        try:
+            out = event(rest) if rest else b""
+        except BrokenStreamError as error:
+            raise FailedAttempt(trouble=Trouble.CUT, message="the provider's stream broke off") from error
+        if not is_complete():
+            raise FailedAttempt(
+                trouble=Trouble.CUT, message="the provider's stream ended without saying that it is done"
+            )
+        return out
+
     def judge(self) -> None:
         if self.trouble is not None:
             raise self.trouble
@@ -133,17 +147,7 @@ class Relay:
 
     def last(self) -> bytes:
         """What the provider said after its last blank line; raises if it did not finish."""
-        self._pace.judge()
-        rest = self._reader.rest()
-        try:
-            out = self._event(rest) if rest else b""
-        except BrokenStreamError as error:
-            raise FailedAttempt(trouble=Trouble.CUT, message="the provider's stream broke off") from error
-        if not self.tally.is_complete:
-            raise FailedAttempt(
-                trouble=Trouble.CUT, message="the provider's stream ended without saying that it is done"
-            )
-        return out
+        return self._pace.ended(self._reader, self._event, lambda: self.tally.is_complete)
 
     def fail(self, kind: str, message: str, code: str) -> bytes:
         return self._encoder.fail(kind, message, code)
@@ -177,17 +181,7 @@ class NativeRelay:
         return event + b"\n\n" if event else b""
 
     def last(self) -> bytes:
-        self._pace.judge()
-        rest = self._reader.rest()
-        try:
-            out = self._event(rest) if rest else b""
-        except BrokenStreamError as error:
-            raise FailedAttempt(trouble=Trouble.CUT, message="the provider's stream broke off") from error
-        if not self.tally.done:
-            raise FailedAttempt(
-                trouble=Trouble.CUT, message="the provider's stream ended without saying that it is done"
-            )
-        return out
+        return self._pace.ended(self._reader, self._event, lambda: self.tally.done)
 
     def finish(self, _usage: Usage) -> bytes:
         return b""

@@ -143,3 +143,12 @@ def test_usage_errors_exit_with_two():
     with pytest.raises(SystemExit) as exit_:
         main(["fit"])
     assert exit_.value.code == 2
+
+
+def test_a_name_from_a_file_reaches_the_terminal_made_visible(tmp_path, capsys):
+    (tmp_path / "odd.csv").write_text("time,sp\x1b[2Jeed\n0,1\n1,2\n", encoding="utf-8")
+    words = ["fit", "--data", str(tmp_path / "odd.csv"), "--inputs", "nothing", "--outputs", "flow"]
+    assert main([*words, "--out", str(tmp_path / "m.twin")]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith("error: ")
+    assert "\x1b" not in told

@@ -8,6 +8,7 @@ from pathlib import Path
 from factorylm_schema.errors import FactoryLMError
 
 DONE, FAILED = 0, 1
+_LONGEST_ERROR = 2000
 
 _EXAMPLES = """examples:
   factorylm-twin fit --data history.csv --inputs speed,valve --outputs flow --time time --out pump.twin
@@ -35,7 +36,10 @@ def _without_an_assistant(words: list[str]) -> int:
     try:
         run(options)
     except FactoryLMError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
+        from factorylm_skill.untrusted import told_to_the_model
+
+        shown = told_to_the_model(str(error), _LONGEST_ERROR)  # names from files reach the terminal here
+        print(f"error: {shown}", file=sys.stderr)  # noqa: T201 (stderr is the operator's)
         return FAILED
     except KeyboardInterrupt:
         return FAILED
